@@ -1,0 +1,238 @@
+/* file.c: see file.h. */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static hone_err io_err(const char *doing, const char *path) {
+    hone_code code = errno == ENOENT || errno == ENOTDIR ? HONE_E_NOT_FOUND : HONE_E_IO;
+    return hone_err_new(code, "%s '%s': %s", doing, path, strerror(errno));
+}
+
+/* Open a regular file to read and tell its size. */
+static hone_err open_regular(const char *path, int *fd, size_t *size_bytes) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0) return io_err("open", path);
+    struct stat st;
+    hone_err err = HONE_OK;
+    if (fstat(*fd, &st) != 0)
+        err = io_err("stat", path);
+    else if (!S_ISREG(st.st_mode))
+        err = hone_err_new(HONE_E_INVALID, "'%s' is no file", path);
+    if (hone_failed(err)) {
+        (void)close(*fd); /* read-only, nothing to lose */
+        return err;
+    }
+    *size_bytes = (size_t)st.st_size;
+    return HONE_OK;
+}
+
+hone_err hone_map_open(const char *path, hone_map *out) {
+    int fd = -1;
+    size_t size_bytes = 0;
+    HONE_TRY(open_regular(path, &fd, &size_bytes));
+    void *ptr = NULL;
+    hone_err err = HONE_OK;
+    if (size_bytes > 0) {
+        ptr = mmap(NULL, size_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (ptr == MAP_FAILED) err = io_err("map", path);
+    }
+    (void)close(fd); /* the map stays */
+    if (hone_failed(err)) return err;
+    out->bytes = (hone_str){ptr, size_bytes};
+    return HONE_OK;
+}
+
+/* madvise and munmap take a pointer to mutable memory although they do not write it. */
+static void *map_address(const hone_map *map) { return (void *)(uintptr_t)map->bytes.ptr; }
+
+void hone_map_close(hone_map *map) {
+    if (map->bytes.ptr) (void)munmap(map_address(map), map->bytes.len);
+    map->bytes = (hone_str){NULL, 0};
+}
+
+void hone_map_release(const hone_map *map) {
+    if (map->bytes.ptr) (void)madvise(map_address(map), map->bytes.len, MADV_DONTNEED);
+}
+
+static hone_err read_all(int fd, const char *path, char *ptr, size_t size_bytes) {
+    size_t got = 0;
+    while (got < size_bytes) {
+        ssize_t n = read(fd, ptr + got, size_bytes - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return io_err("read", path);
+        if (n == 0) return hone_err_new(HONE_E_IO, "read '%s': it shrank while being read", path);
+        got += (size_t)n;
+    }
+    return HONE_OK;
+}
+
+hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes, hone_str *out) {
+    int fd = -1;
+    size_t size_bytes = 0;
+    HONE_TRY(open_regular(path, &fd, &size_bytes));
+    char *ptr = NULL;
+    hone_err err = HONE_OK;
+    if (size_bytes > limit_bytes)
+        err = hone_err_new(HONE_E_FULL, "'%s' has %zu bytes, at most %zu are read", path,
+                           size_bytes, limit_bytes);
+    else if (!(ptr = hone_arena_alloc(arena, size_bytes + 1, 1)))
+        err = hone_err_new(HONE_E_NOMEM, "no memory for the %zu bytes of '%s'", size_bytes, path);
+    else
+        err = read_all(fd, path, ptr, size_bytes);
+    (void)close(fd); /* read-only, nothing to lose */
+    if (hone_failed(err)) return err;
+    *out = (hone_str){ptr, size_bytes};
+    return HONE_OK;
+}
+
+char *hone_path_join(hone_arena *arena, const char *dir, const char *name) {
+    size_t dir_len = strlen(dir), name_len = strlen(name);
+    char *path = hone_arena_alloc(arena, dir_len + name_len + 2, 1);
+    if (!path) return NULL;
+    memcpy(path, dir, dir_len);
+    path[dir_len] = '/';
+    memcpy(path + dir_len + 1, name, name_len);
+    return path;
+}
+
+bool hone_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+/* fsync what path names: a file, or a folder so that names in it last. */
+static hone_err sync_path(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return io_err("open", path);
+    hone_err err = fsync(fd) == 0 ? HONE_OK : io_err("sync", path);
+    (void)close(fd); /* read-only, nothing to lose */
+    return err;
+}
+
+/* fsync the folder that path lies in. */
+static hone_err sync_parent(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return sync_path(".");
+    char *parent = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    if (!parent) return hone_err_new(HONE_E_NOMEM, "no memory for a path");
+    hone_err err = sync_path(parent);
+    free(parent);
+    return err;
+}
+
+static hone_err write_all(int fd, const char *path, hone_str bytes) {
+    for (size_t done = 0; done < bytes.len;) {
+        ssize_t n = write(fd, bytes.ptr + done, bytes.len - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return io_err("write", path);
+        done += (size_t)n;
+    }
+    if (fsync(fd) != 0) return io_err("sync", path);
+    return HONE_OK;
+}
+
+hone_err hone_file_save(const char *path, hone_str bytes) {
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+        return hone_err_new(HONE_E_NOMEM, "no memory for a path");
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0) {
+        hone_err err = io_err("create", path);
+        free(temporary);
+        return err;
+    }
+    hone_err err = write_all(fd, path, bytes);
+    if (!hone_failed(err) && fchmod(fd, 0644) != 0) err = io_err("write", path);
+    if (close(fd) != 0 && !hone_failed(err)) err = io_err("write", path);
+    if (!hone_failed(err) && rename(temporary, path) != 0) err = io_err("rename to", path);
+    if (hone_failed(err))
+        (void)unlink(temporary); /* the error matters more */
+    else
+        err = sync_parent(path);
+    free(temporary);
+    return err;
+}
+
+/* Delete a flat folder; what cannot be deleted stays. */
+static void remove_flat(const char *path) {
+    DIR *dir = opendir(path);
+    if (!dir) return;
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    (void)closedir(dir);
+    (void)rmdir(path);
+}
+
+hone_err hone_newdir_begin(const char *final, hone_newdir *out) {
+    size_t len = strlen(final);
+    while (len > 1 && final[len - 1] == '/') len--;
+    hone_newdir dir = {.final = strndup(final, len)};
+    if (!dir.final || asprintf(&dir.path, "%s.XXXXXX", dir.final) < 0) {
+        free(dir.final);
+        return hone_err_new(HONE_E_NOMEM, "no memory for a path");
+    }
+    if (!mkdtemp(dir.path) || chmod(dir.path, 0755) != 0) {
+        hone_err err = io_err("create folder", final);
+        free(dir.path);
+        free(dir.final);
+        return err;
+    }
+    *out = dir;
+    return HONE_OK;
+}
+
+static void newdir_done(hone_newdir *dir) {
+    free(dir->path);
+    free(dir->final);
+    *dir = (hone_newdir){0};
+}
+
+void hone_newdir_abort(hone_newdir *dir) {
+    if (!dir->path) return;
+    remove_flat(dir->path);
+    newdir_done(dir);
+}
+
+/* Is it ours to replace: empty, or a model folder? */
+static bool may_replace(const char *path) {
+    char *config = NULL;
+    if (asprintf(&config, "%s/config.json", path) < 0) return false;
+    bool is_model = hone_file_exists(config);
+    free(config);
+    return is_model || rmdir(path) == 0;
+}
+
+hone_err hone_newdir_commit(hone_newdir *dir) {
+    hone_err err = sync_path(dir->path);
+    char *old = NULL;
+    if (!hone_failed(err) && hone_file_exists(dir->final)) {
+        if (!may_replace(dir->final))
+            err = hone_err_new(HONE_E_CONFLICT,
+                               "'%s' exists and is no model folder: name another, or delete it",
+                               dir->final);
+        else if (hone_file_exists(dir->final)) {
+            if (asprintf(&old, "%s.old", dir->path) < 0)
+                err = hone_err_new(HONE_E_NOMEM, "no memory for a path");
+            else if (rename(dir->final, old) != 0)
+                err = io_err("replace folder", dir->final);
+        }
+    }
+    if (!hone_failed(err) && rename(dir->path, dir->final) != 0) {
+        err = io_err("rename to", dir->final);
+        if (old) (void)rename(old, dir->final); /* put the old one back; err tells the rest */
+    }
+    if (hone_failed(err)) {
+        hone_newdir_abort(dir);
+    } else {
+        if (old) remove_flat(old);
+        err = sync_parent(dir->final);
+        newdir_done(dir);
+    }
+    free(old);
+    return err;
+}

@@ -1,0 +1,54 @@
+/* file.h: files as whole things: mapped, read, or replaced in one step.
+ *
+ * A file or folder that hone writes appears complete or not at all: the bytes go
+ * to a temporary name in the same place, are fsynced, and are then renamed.
+ */
+#ifndef HONE_BASE_FILE_H
+#define HONE_BASE_FILE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+
+/* A file mapped read-only. Shared pages: several maps of one file cost one. */
+typedef struct hone_map {
+    hone_str bytes;
+} hone_map;
+
+/* NOT_FOUND, IO, INVALID when it is no regular file. An empty file maps to no bytes. */
+HONE_NODISCARD hone_err hone_map_open(const char *path, hone_map *out);
+void hone_map_close(hone_map *map);
+
+/* Let go of the pages in memory; a later read brings them back from the file. */
+void hone_map_release(const hone_map *map);
+
+/* The whole file in the arena. FULL when it is larger than limit_bytes or the arena. */
+HONE_NODISCARD hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes,
+                                       hone_str *out);
+
+/* Replace path by bytes in one step, fsynced. IO, also for a full disk. */
+HONE_NODISCARD hone_err hone_file_save(const char *path, hone_str bytes);
+
+/* "dir/name" in the arena; NULL at its limit. */
+char *hone_path_join(hone_arena *arena, const char *dir, const char *name);
+
+bool hone_file_exists(const char *path);
+
+/* A folder in the making, beside where it will stand:
+ *
+ *     begin(path) -> write into .path -> commit: fsync, rename to final   | abort: delete
+ *
+ * commit replaces a folder that stands there already and holds config.json, or is
+ * empty; anything else is CONFLICT, so that a mistyped --out deletes nobody's work. */
+typedef struct hone_newdir {
+    char *path;  /* write here */
+    char *final; /* appears here */
+} hone_newdir;
+
+HONE_NODISCARD hone_err hone_newdir_begin(const char *final, hone_newdir *out);
+HONE_NODISCARD hone_err hone_newdir_commit(hone_newdir *dir); /* frees dir, also on failure */
+void hone_newdir_abort(hone_newdir *dir); /* after begin; nothing after commit or twice */
+
+#endif

@@ -1,0 +1,10 @@
+/* commands.h: the subcommands of hone; main.c has their table. Each takes its own argv
+ * (argv[0] is its name) and returns an error to show, or HONE_OK. */
+#ifndef HONE_CLI_COMMANDS_H
+#define HONE_CLI_COMMANDS_H
+
+#include "base/err.h"
+
+HONE_NODISCARD hone_err hone_cmd_version(int argc, char **argv);
+
+#endif

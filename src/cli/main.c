@@ -1,0 +1,64 @@
+/* main.c: `hone` itself: one table of subcommands.
+ *
+ * Results go to stdout, progress and errors to stderr; the exit status is 0, 1 for an
+ * error, 2 for a command line that hone does not understand. */
+#include "cli/commands.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct command {
+    const char *name;
+    hone_err (*run)(int argc, char **argv);
+    const char *about;
+} command;
+
+static const command commands[] = {
+    {"version", hone_cmd_version, "print the version"},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+hone_err hone_cmd_version(int argc, char **argv) {
+    (void)argc;
+    (void)argv;
+    puts("hone " HONE_VERSION);
+    return HONE_OK;
+}
+
+static void print_usage(FILE *to) {
+    fputs("usage: hone COMMAND [--help] ...\n\n", to);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].about);
+}
+
+/* What was printed must have arrived: a full disk behind stdout is an error. */
+static hone_err flush_stdout(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return HONE_OK;
+    return hone_err_new(HONE_E_IO, "write to standard output failed");
+}
+
+int main(int argc, char **argv) {
+    (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error like any other */
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) name = "version";
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(name, commands[i].name) != 0) continue;
+        hone_err err = commands[i].run(argc - 1, argv + 1);
+        if (!hone_failed(err)) err = flush_stdout();
+        if (!hone_failed(err)) return 0;
+        fprintf(stderr, "hone %s: %s\n", name, err.msg);
+        return 1;
+    }
+    fprintf(stderr, "hone: unknown command '%s'\n\n", name);
+    print_usage(stderr);
+    return 2;
+}

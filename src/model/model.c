@@ -1,0 +1,1 @@
+/* placeholder */ typedef int hone_model_room;

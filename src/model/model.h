@@ -1,0 +1,48 @@
+/* model.h: a classifier loaded to predict: packed batch in, logits out.
+ *
+ *     embeddings -> layers x (attention, feed-forward) -> first token -> pooler -> head
+ *
+ * Weights are packed once for the matrix engine and shared: opening a folder that is open
+ * already, unchanged, gives the same weights again. Start reading at encoder.c.
+ *
+ * Threads: a model is read-only and may be used by several threads, each with its own
+ * session; a session belongs to one thread (and the pool it is given).
+ */
+#ifndef HONE_MODEL_MODEL_H
+#define HONE_MODEL_MODEL_H
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "model/config.h"
+#include "model/logits.h"
+#include "nn/pack.h"
+
+#include <stddef.h>
+
+typedef struct hone_model hone_model;
+typedef struct hone_session hone_session;
+
+/* Load the checkpoint in dir; a missing head is made new from seed 0. pool speeds up packing. */
+HONE_NODISCARD hone_err hone_model_open(const char *dir, hone_pool *pool, hone_model **out);
+void hone_model_close(hone_model *model);
+
+const hone_config *hone_model_config(const hone_model *model);
+
+/* Scratch memory for forward passes; grows to the largest batch it has seen. */
+HONE_NODISCARD hone_err hone_session_create(const hone_model *model, hone_session **out);
+void hone_session_destroy(hone_session *session);
+
+/* INVALID when an id, type or length is outside the model's; names the sequence. */
+HONE_NODISCARD hone_err hone_model_check(const hone_model *model, const hone_pack *batch);
+
+/* Logits of every sequence; batch passed hone_model_check. Borrowed until the session's next
+ * call. NOMEM. */
+HONE_NODISCARD hone_err hone_model_forward(hone_session *session, hone_pool *pool,
+                                           const hone_pack *batch, hone_logits *out);
+
+/* Hidden states after layer `layer` of [0, layers], 0 being the embedding output:
+ * [tokens, hidden], borrowed until the session's next call. */
+HONE_NODISCARD hone_err hone_model_hidden(hone_session *session, hone_pool *pool,
+                                          const hone_pack *batch, size_t layer, const float **out);
+
+#endif

@@ -1,0 +1,1 @@
+/* placeholder */ typedef int hone_text_room;
