@@ -1,0 +1,84 @@
+/* product.h: matrix products with a weight that is packed once and used many times.
+ *
+ *     out[rows, n] = (accumulate ? out : 0) + in[rows, k] W^T + bias        W is [n, k]
+ *
+ * A product is a shape; any number of weights of that shape are packed for it into memory of
+ * the caller. Rows come in tiles of 8, 16, ... 64: the height of each is fixed here so that
+ * everything the engine needs is made at load, and so that a result never depends on how
+ * many threads share the tiles. A tile that is not full computes up to 7 scratch rows.
+ *
+ * oneDNN does the work, on the calling thread alone. Where it has AVX-512 its matmul
+ * (brgemm) is the fastest; on AVX2 its 1x1 convolution is: bench/SPEED.md has the figures.
+ *
+ * Threads: a product is read-only after create.
+ */
+#ifndef HONE_NN_PRODUCT_H
+#define HONE_NN_PRODUCT_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    HONE_TILE_UNIT = 8,
+    HONE_TILE_ROWS_MAX = 64,
+};
+
+typedef struct hone_product hone_product;
+
+/* INVALID when oneDNN refuses the shape; NOMEM. */
+HONE_NODISCARD hone_err hone_product_create(size_t k, size_t n, hone_product **out);
+void hone_product_destroy(hone_product *product);
+
+/* Size of one packed weight; allocate it aligned to 64. */
+size_t hone_product_packed_bytes(const hone_product *product);
+
+/* Pack weight, whose element (n, k) is at weight[n * n_stride + k * k_stride]: strides
+ * (k, 1) for W as PyTorch stores it, (1, n) to multiply by its transpose. IO never happens
+ * to memory: an error here is oneDNN refusing, INVALID. */
+HONE_NODISCARD hone_err hone_product_pack(const hone_product *product, const float *weight,
+                                          size_t n_stride, size_t k_stride, void *packed);
+
+/* Scratch that every concurrent run needs for itself, aligned to 64. May be 0. */
+size_t hone_product_scratch_bytes(const hone_product *product);
+
+/* rows: a multiple of HONE_TILE_UNIT up to HONE_TILE_ROWS_MAX.
+ *   in    [rows, k]   contiguous
+ *   bias  [n]; NULL = none
+ *   out   [rows, n]   contiguous; not in */
+void hone_product_run(const hone_product *product, const void *packed, const float *bias,
+                      bool accumulate, size_t rows, const float *in, float *out, void *scratch);
+
+/* c[m, n] (+)= a^T b over `rows` rows: the gradient of a weight.
+ *   a  [rows, lda], the first m columns      b  [rows, ldb], the first n columns */
+void hone_product_tn(size_t m, size_t n, size_t rows, const float *a, size_t lda, const float *b,
+                     size_t ldb, bool accumulate, float *c, size_t ldc);
+
+/* "avx2 1x1 convolution" or the like, for bench and bug reports. */
+const char *hone_product_engine(const hone_product *product);
+
+/* How `rows` rows are cut into tiles: a function of rows alone.
+ *
+ *     tiles = a multiple of 4 where there is work for 4, so that 2 or 4 threads finish together
+ *     tile i = rows [begin(i), begin(i + 1)), begin a multiple of HONE_TILE_UNIT */
+typedef struct hone_tiling {
+    size_t rows;
+    size_t units; /* ceil(rows / HONE_TILE_UNIT) */
+    size_t tiles;
+} hone_tiling;
+
+static inline hone_tiling hone_tiling_of(size_t rows) {
+    enum { SHARE = 4, UNITS_MAX = HONE_TILE_ROWS_MAX / HONE_TILE_UNIT };
+    size_t units = (rows + HONE_TILE_UNIT - 1) / HONE_TILE_UNIT;
+    size_t tiles = (units + UNITS_MAX - 1) / UNITS_MAX;
+    tiles = (tiles + SHARE - 1) / SHARE * SHARE;
+    return (hone_tiling){rows, units, tiles < units ? tiles : units};
+}
+
+/* First row of tile index; the tile's height is begin(index + 1) - begin(index). */
+static inline size_t hone_tiling_begin(const hone_tiling *t, size_t index) {
+    return t->units * index / t->tiles * HONE_TILE_UNIT;
+}
+
+#endif
