@@ -131,11 +131,14 @@ static hone_err write_all(int fd, const char *path, hone_str bytes) {
         if (n < 0) return io_err("write", path);
         done += (size_t)n;
     }
-    if (fsync(fd) != 0) return io_err("sync", path);
     return HONE_OK;
 }
 
 hone_err hone_file_save(const char *path, hone_str bytes) {
+    return hone_file_save_parts(path, &bytes, 1);
+}
+
+hone_err hone_file_save_parts(const char *path, const hone_str *parts, size_t count) {
     char *temporary = NULL;
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
         return hone_err_new(HONE_E_NOMEM, "no memory for a path");
@@ -145,7 +148,9 @@ hone_err hone_file_save(const char *path, hone_str bytes) {
         free(temporary);
         return err;
     }
-    hone_err err = write_all(fd, path, bytes);
+    hone_err err = HONE_OK;
+    for (size_t i = 0; i < count && !hone_failed(err); i++) err = write_all(fd, path, parts[i]);
+    if (!hone_failed(err) && fsync(fd) != 0) err = io_err("sync", path);
     if (!hone_failed(err) && fchmod(fd, 0644) != 0) err = io_err("write", path);
     if (close(fd) != 0 && !hone_failed(err)) err = io_err("write", path);
     if (!hone_failed(err) && rename(temporary, path) != 0) err = io_err("rename to", path);

@@ -31,6 +31,9 @@ HONE_NODISCARD hone_err hone_file_load(hone_arena *arena, const char *path, size
 /* Replace path by bytes in one step, fsynced. IO, also for a full disk. */
 HONE_NODISCARD hone_err hone_file_save(const char *path, hone_str bytes);
 
+/* The same of count runs of bytes, one behind the other, never joined in memory. */
+HONE_NODISCARD hone_err hone_file_save_parts(const char *path, const hone_str *parts, size_t count);
+
 /* "dir/name" in the arena; NULL at its limit. */
 char *hone_path_join(hone_arena *arena, const char *dir, const char *name);
 
