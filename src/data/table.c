@@ -36,7 +36,7 @@ static hone_err quoted_field(hone_table *table, hone_arena *arena, size_t row_st
     hone_str s = table->text;
     size_t opened_line = table->line, start = table->at + 1, at = start;
     bool doubled = false;
-    for (;; at++) {
+    for (;;) {
         const char *quote = at < s.len ? memchr(s.ptr + at, '"', s.len - at) : NULL;
         size_t end = quote ? (size_t)(quote - s.ptr) : s.len;
         for (; at < end; at++) table->line += s.ptr[at] == '\n';
@@ -50,7 +50,7 @@ static hone_err quoted_field(hone_table *table, hone_arena *arena, size_t row_st
                 table->name, opened_line, HONE_ROW_BYTES_MAX);
         if (end + 1 == s.len || s.ptr[end + 1] != '"') break;
         doubled = true;
-        at++;
+        at += 2;
     }
     table->at = at + 1;
     hone_str raw = {s.ptr + start, at - start};
