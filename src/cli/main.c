@@ -15,6 +15,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"bench", hone_cmd_bench, "measure the speed of this machine"},
     {"version", hone_cmd_version, "print the version"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
