@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <dnnl.h>
-#include <omp.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,6 +19,9 @@
 #if DNNL_VERSION_MAJOR != 2
 #error "onednn.c is written for oneDNN 2.x (Debian 12: libdnnl-dev 2.6)"
 #endif
+
+/* From libgomp, which oneDNN brings along; declared here as clang does not find gcc's omp.h. */
+void omp_set_num_threads(int threads);
 
 enum { HEIGHTS = HONE_TILE_ROWS_MAX / HONE_TILE_UNIT };
 
