@@ -53,6 +53,7 @@ static void test_safetensors__lying_headers_are_refused(void **state) {
         {"{}", MATCH, 1, "1 bytes of data"},
         {"{\"__metadata__\":{}}", MATCH, 4, "4 bytes of data"},
         {"{\"a\":7}", MATCH, 0, "'a' is not described"},
+        {"{\"a\\nb\":7}", MATCH, 0, "'a?b' is not described"}, /* messages stay one line */
         {"{\"a\":{}}", MATCH, 0, "'a' has no 'shape'"},
         {"{\"a\":{\"shape\":[1]}}", MATCH, 4, "'a' has no pair"},
         {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", MATCH, 4, "'a' has no 'dtype'"},
