@@ -24,9 +24,6 @@ void omp_set_num_threads(int threads);
 #error "onednn.c is written for oneDNN 2.x (Debian 12: libdnnl-dev 2.6)"
 #endif
 
-/* From libgomp, which oneDNN brings along; declared here as clang does not find gcc's omp.h. */
-void omp_set_num_threads(int threads);
-
 enum { HEIGHTS = HONE_TILE_ROWS_MAX / HONE_TILE_UNIT };
 
 typedef struct height {
