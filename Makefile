@@ -1,9 +1,11 @@
-# Thin names over Meson and the scripts; `make demo` and `make test` install what they miss.
+# Thin names over Meson and the scripts; every target installs what it misses.
 BUILD ?= build
+SECONDS ?= 60
 PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv libdnnl-dev libgomp1 \
            libcmocka-dev libjansson-dev libutf8proc-dev libcurl4-gnutls-dev libgnutls28-dev zlib1g-dev
+CLANG = clang libclang-rt-14-dev
 
-.PHONY: all deps demo test test-live fuzz install clean layers format
+.PHONY: all deps demo test test-live fuzz lint format layers tsan check-clang install clean
 
 all: deps
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release
@@ -16,14 +18,45 @@ deps:
 demo: all
 	tools/demo
 
+# Every test; the last line is the count. tests/run.py --help: parts of it.
 test: all
-	tests/run.py --build $(BUILD)
+	@tests/run.py --build $(BUILD)
 
-install: all
-	meson install -C $(BUILD)
+# Against torch and transformers themselves (CPU), in a virtual environment of their own.
+test-live: all
+	@[ -x .venv-live/bin/python ] || python3 -m venv .venv-live
+	@[ -f .venv-live/complete ] || { .venv-live/bin/pip install --quiet torch transformers \
+	  tokenizers safetensors && touch .venv-live/complete; }
+	@.venv-live/bin/python tests/live/run.py
+
+# Each fuzzer for SECONDS, from its corpus; what crashes is kept in build-fuzz/.
+fuzz: deps
+	@tools/install_packages $(CLANG)
+	@tests/fuzz/run.py $(SECONDS)
+
+# The other compiler, and threads under the thread sanitizer.
+check-clang: deps
+	@tools/install_packages $(CLANG)
+	@tests/run.py --tree build-clang
+
+tsan: deps
+	@tests/run.py --tree build-tsan --match '^test_(pool|err)$$'
+
+# .clang-tidy at zero findings.
+lint: deps
+	@tools/install_packages $(CLANG) clang-tidy
+	@tools/lint
+
+# clang-format 14, Debian 12's: others format differently.
+format:
+	@tools/install_packages clang-format-14
+	clang-format-14 -i $$(find src tests -name '*.[ch]')
 
 layers:
 	tools/check_layers.py
 
+install: all
+	meson install -C $(BUILD)
+
 clean:
-	rm -rf $(BUILD) build-asan build-clang build-fuzz
+	rm -rf $(BUILD) build-asan build-clang build-fuzz build-tsan

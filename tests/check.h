@@ -1,4 +1,8 @@
-/* check.h: cmocka, and the few helpers that every unit test uses. */
+/* check.h: cmocka, and the few helpers that every unit test uses.
+ *
+ * A test that cannot run here says why with CHECK_SKIP("reason"); the runner prints and
+ * counts it. Reasons that count as an excuse: data of ../shared is absent, root or tmpfs
+ * rights are missing, an optional tool is "not installed". Any other is a failure. */
 #ifndef HONE_TESTS_CHECK_H
 #define HONE_TESTS_CHECK_H
 
@@ -14,6 +18,21 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Lines appear at once and in order, also those before a crash. */
+__attribute__((constructor)) static void check_line_buffering(void) {
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+/* Leave the test, telling why it cannot run here: a printf format and its arguments. */
+#define CHECK_SKIP(...)      \
+    do {                     \
+        printf("# skip: ");  \
+        printf(__VA_ARGS__); \
+        printf("\n");        \
+        skip();              \
+    } while (0)
 
 /* The call must succeed; its message is shown when it does not. */
 #define CHECK_OK(expr)                                                          \
@@ -34,6 +53,17 @@
 
 /* A path inside tests/golden/ of the source tree. */
 #define GOLDEN(path) HONE_SOURCE_DIR "/tests/golden/" path
+
+/* A path inside ../shared (or $HONE_SHARED); skips the test where it is absent. One at a
+ * time: the next call overwrites it. */
+static inline const char *check_shared(const char *path) {
+    static char full[4096];
+    const char *shared = getenv("HONE_SHARED");
+    if (!shared || !*shared) shared = HONE_SOURCE_DIR "/../shared";
+    (void)snprintf(full, sizeof full, "%s/%s", shared, path);
+    if (access(full, R_OK) != 0) CHECK_SKIP("../shared/%s is absent", path);
+    return full;
+}
 
 /* A folder of its own for a test that writes; cleaned by check_rmtree. */
 static inline char *check_tmpdir(void) {

@@ -3,6 +3,7 @@
  * Results go to stdout, progress and errors to stderr; the exit status is 0, 1 for an
  * error, 2 for a command line that hone does not understand. */
 #include "cli/commands.h"
+#include "cli/options.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -15,14 +16,19 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"bench", hone_cmd_bench, "measure the speed of this machine"},
+    {"bench", hone_cmd_bench, "measure the speed"},
+    {"tokenize", hone_cmd_tokenize, "texts to token ids and offsets"},
     {"version", hone_cmd_version, "print the version"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 hone_err hone_cmd_version(int argc, char **argv) {
-    (void)argc;
-    (void)argv;
+    static const hone_usage usage = {"version", "", "Print the version of hone."};
+    static const hone_option options[] = {{0}};
+    size_t words = 0;
+    bool help_shown = false;
+    HONE_TRY(hone_options_parse(&usage, options, argc, argv, NULL, 0, &words, &help_shown));
+    if (help_shown) return HONE_OK;
     puts("hone " HONE_VERSION);
     return HONE_OK;
 }

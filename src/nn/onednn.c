@@ -11,11 +11,14 @@
 
 #include <assert.h>
 #include <dnnl.h>
-#include <omp.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of the OpenMP runtime that oneDNN itself uses, gcc's: clang cannot read gcc's omp.h, and its
+ * own runtime would be another team. */
+void omp_set_num_threads(int threads);
 
 #if DNNL_VERSION_MAJOR != 2
 #error "onednn.c is written for oneDNN 2.x (Debian 12: libdnnl-dev 2.6)"

@@ -43,7 +43,7 @@ hone_err hone_checkpoint_save(const char *path, const hone_fingerprint *fingerpr
     hone_str parts[1 + HONE_SECTIONS_MAX] = {{(const char *)&h, sizeof h}};
     for (size_t i = 0; i < count; i++)
         parts[1 + i] = (hone_str){sections[i].ptr, sections[i].size_bytes};
-    return hone_err_wrap(hone_file_save_parts(path, parts, 1 + count), "checkpoint");
+    return hone_file_save_parts(path, parts, 1 + count);
 }
 
 /* What of two runs differs first; NULL when nothing does. */

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Run every test of the project; `make test` is this.
+
+    checks     the layer table, the format, the paths named in the documents
+    unit       tests/unit/ in a tree built with the address and undefined sanitizers
+    fuzz       the corpora of tests/fuzz/, replayed in the same tree
+    release    slow unit programs (release_tests of a room's meson.build), from the release tree
+    cli        tests/cli/test_*.py against the release binary
+
+Everything is discovered: unit programs and fuzzers through Meson, the others by name. A stage
+name as argument runs that stage only; --match REGEX picks programs by name; --tree NAME runs the
+unit programs of another tree of tests/harness/tree.py. The last line is the count."""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from harness import docs  # noqa: E402
+from harness.report import Case, Report  # noqa: E402
+from harness.tree import ROOT, TREES, Tree  # noqa: E402
+
+STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli']
+TIMEOUT_S = 600
+CLANG_FORMAT = '14'  # another version formats differently
+
+ENV = {
+    'CMOCKA_MESSAGE_OUTPUT': 'TAP',
+    'HONE_SHARED': os.environ.get('HONE_SHARED', str(ROOT.parent / 'shared')),
+    # =2: the sanitizer's handler shows the stack, not cmocka's, which swallows it
+    'ASAN_OPTIONS': 'exitcode=99:handle_segv=2:handle_abort=2:handle_sigbus=2:handle_sigfpe=2:'
+                    'handle_sigill=2:allocator_may_return_null=1:detect_stack_use_after_return=1',
+    'UBSAN_OPTIONS': 'exitcode=99:halt_on_error=1:print_stacktrace=1',
+    'TSAN_OPTIONS': 'exitcode=99:halt_on_error=1',
+    'LSAN_OPTIONS': f'suppressions={ROOT}/tests/harness/lsan.supp:print_suppressions=0',
+}
+
+
+def run_checked(report, title, command):
+    report.run(title, command, {}, TIMEOUT_S, tap=False)
+
+
+def check_format(report):
+    title = 'clang-format'
+    sources = sorted(str(path) for room in ('src', 'tests') for path in (ROOT / room).rglob('*.[ch]'))
+    version = ''
+    if shutil.which('clang-format'):
+        said = subprocess.run(['clang-format', '--version'], stdout=subprocess.PIPE, text=True)
+        version = re.search(r'version (\d+)', said.stdout)[1]
+    if version != CLANG_FORMAT:
+        reason = f'clang-format {CLANG_FORMAT} is not installed'
+        report.add(title, 0.0, [Case('every source', 'skipped', reason)])
+        return
+    run_checked(report, title, ['clang-format', '--dry-run', '-Werror', *sources])
+
+
+def check_docs(report):
+    start = time.monotonic()
+    wrong = docs.offences()
+    cases = [Case(line, 'failed', '') for line in wrong] or [Case('paths', 'passed', '')]
+    report.add('paths in documents', time.monotonic() - start, cases)
+
+
+def run_checks(report):
+    run_checked(report, 'layers', [sys.executable, str(ROOT / 'tools' / 'check_layers.py')])
+    check_format(report)
+    check_docs(report)
+
+
+def run_all(report, jobs, width):
+    """jobs: (title, command, env, tap), run width at a time."""
+    with concurrent.futures.ThreadPoolExecutor(width) as pool:
+        list(pool.map(lambda job: report.run(job[0], job[1], {**ENV, **job[2]}, TIMEOUT_S, job[3]),
+                      jobs))
+
+
+def units(tree, suite, match):
+    return [(f'{suite} {name}', [path], {}, True) for name, path in tree.unit_programs(suite)
+            if match.search(name)]
+
+
+def replays(tree, match):
+    corpora = ROOT / 'tests' / 'fuzz' / 'corpus'
+    return [(f'fuzz corpus {name}', [path, str(corpora / name)], {}, False)
+            for name, path in tree.fuzzers() if match.search(name)]
+
+
+def python_tests(folder, binary, match):
+    script = str(ROOT / 'tests' / 'harness' / 'tap_unittest.py')
+    return [(f'{folder.name} {path.name}', [sys.executable, script, str(path)],
+             {'HONE_BIN': str(binary), 'PYTHONDONTWRITEBYTECODE': '1'}, True)
+            for path in sorted(folder.glob('test_*.py')) if match.search(path.name)]
+
+
+def built(report, tree):
+    start = time.monotonic()
+    print(f'building {tree.name} ...', flush=True)
+    wrong = tree.build()
+    if wrong:
+        report.add(tree.name, time.monotonic() - start, [Case('build', 'failed', '')], wrong)
+    else:
+        print(f'{"built":6} {time.monotonic() - start:7.2f} s  {tree.name}', flush=True)
+    return not wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('stages', nargs='*', metavar='STAGE', help=', '.join(STAGES))
+    parser.add_argument('--build', default='build', help='the release tree (default: build)')
+    parser.add_argument('--tree', choices=sorted(TREES), help='unit programs of this tree only')
+    parser.add_argument('--match', type=re.compile, default=re.compile(''), metavar='REGEX')
+    args = parser.parse_args()
+    if set(args.stages) - set(STAGES):
+        parser.error(f'a stage is one of {", ".join(STAGES)}')
+    stages = ['unit', 'release'] if args.tree else args.stages or STAGES
+    report = Report()
+
+    if 'checks' in stages:
+        run_checks(report)
+    # The sanitized programs are many and small: side by side. What runs after them uses all
+    # cores itself, and may look at the clock: one at a time.
+    if {'unit', 'fuzz'} & set(stages):
+        tree = Tree(args.tree or 'build-asan')
+        if built(report, tree):
+            jobs = units(tree, 'unit', args.match) if 'unit' in stages else []
+            jobs += replays(tree, args.match) if 'fuzz' in stages else []
+            run_all(report, jobs, os.cpu_count() or 1)
+    if {'release', 'cli'} & set(stages):
+        tree = Tree(args.tree or args.build)
+        if built(report, tree):
+            jobs = units(tree, 'unit-release', args.match) if 'release' in stages else []
+            if 'cli' in stages:
+                jobs += python_tests(ROOT / 'tests' / 'cli', tree.path / 'hone', args.match)
+            run_all(report, jobs, 1)
+    return report.finish(ROOT / args.build / 'test-summary')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
