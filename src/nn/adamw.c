@@ -9,10 +9,10 @@ enum { NORM_PIECE = 64 * 1024, LANES = 8 };
 /* The factors of one step, worked out once in double. */
 typedef struct adamw_step {
     const hone_adamw_args *args;
-    float keep;       /* 1 - lr * weight_decay */
-    float scale;      /* of the gradient */
-    float rate1;      /* 1 - beta1 */
-    float rate2;      /* 1 - beta2 */
+    float keep;  /* 1 - lr * weight_decay */
+    float scale; /* of the gradient */
+    float rate1; /* 1 - beta1 */
+    float rate2; /* 1 - beta2 */
     float beta2;
     float step_size;  /* lr / (1 - beta1^step) */
     float root_scale; /* 1 / sqrt(1 - beta2^step) */

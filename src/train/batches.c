@@ -29,8 +29,8 @@ static hone_err encode_record(const encoding *e, piece *p, hone_arena *scratch, 
     const hone_record *record = &e->dataset->records[index];
     hone_encode_options options = {.max_length = e->max_length};
     hone_tokens tokens;
-    hone_err err = hone_tokenizer_encode(e->tokenizer, scratch, record->text,
-                                         (hone_str){NULL, 0}, options, &tokens);
+    hone_err err = hone_tokenizer_encode(e->tokenizer, scratch, record->text, (hone_str){NULL, 0},
+                                         options, &tokens);
     if (hone_failed(err))
         return hone_err_wrap(err, "'%s' line %zu", e->dataset->name, record->line);
     size_t size_bytes = tokens.count * sizeof(int32_t);
@@ -62,7 +62,8 @@ static void encode_piece(void *ctx, size_t index, size_t worker) {
 static hone_err join(hone_arena *arena, const encoding *e, size_t pieces, hone_examples *out) {
     size_t tokens = 0, count = e->dataset->count;
     for (size_t i = 0; i < pieces; i++) {
-        if (e->pieces[i].failed) return hone_err_new(e->pieces[i].failed, "%s", e->pieces[i].message);
+        if (e->pieces[i].failed)
+            return hone_err_new(e->pieces[i].failed, "%s", e->pieces[i].message);
         tokens += e->pieces[i].ids.len / sizeof(int32_t);
     }
     size_t *starts = hone_arena_alloc(arena, count + 1, sizeof *starts);

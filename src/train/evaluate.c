@@ -36,8 +36,8 @@ static hone_err evaluate(hone_arena *scratch, hone_arena *arena, hone_pool *pool
     return HONE_OK;
 }
 
-hone_err hone_evaluate(hone_arena *arena, hone_pool *pool, const hone_exam *exam,
-                       size_t tokens_max, hone_forward_fn *forward, void *ctx, hone_metrics *out) {
+hone_err hone_evaluate(hone_arena *arena, hone_pool *pool, const hone_exam *exam, size_t tokens_max,
+                       hone_forward_fn *forward, void *ctx, hone_metrics *out) {
     hone_arena *scratch = NULL;
     HONE_TRY(hone_arena_create(SIZE_MAX / 4, &scratch));
     hone_err err = evaluate(scratch, arena, pool, exam, tokens_max, forward, ctx, out);

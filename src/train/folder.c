@@ -5,8 +5,8 @@
 #include "base/file.h"
 
 static const char *const tokenizer_files[] = {
-    "tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json",
+    "tokenizer.json",          "vocab.txt",         "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json",
 };
 enum { TOKENIZER_FILES = sizeof tokenizer_files / sizeof tokenizer_files[0] };
 

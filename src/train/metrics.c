@@ -17,9 +17,7 @@ static double cross_entropy(const float *row, size_t count, size_t label, size_t
     return log(sum) + (double)row[best] - (double)row[label];
 }
 
-static double ratio(size_t part, size_t whole) {
-    return whole ? (double)part / (double)whole : 0;
-}
+static double ratio(size_t part, size_t whole) { return whole ? (double)part / (double)whole : 0; }
 
 static hone_err classify(hone_arena *arena, const hone_logits *logits, const int32_t *targets,
                          hone_metrics *out) {
