@@ -12,12 +12,19 @@ static _Thread_local unsigned ring_next;
 
 static char *next_slot(void) { return ring[ring_next++ % RING_SLOTS]; }
 
+/* One line, and no commands for the terminal: messages quote names and bytes from outside. */
+static void clean(char *msg) {
+    for (unsigned char *p = (unsigned char *)msg; *p; p++)
+        if (*p < 0x20 || *p == 0x7F) *p = '?';
+}
+
 hone_err hone_err_new(hone_code code, const char *fmt, ...) {
     char *msg = next_slot();
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(msg, MSG_MAX, fmt, ap);
     va_end(ap);
+    clean(msg);
     return (hone_err){code, msg};
 }
 
@@ -28,5 +35,6 @@ hone_err hone_err_wrap(hone_err e, const char *fmt, ...) {
     int n = vsnprintf(msg, MSG_MAX, fmt, ap);
     va_end(ap);
     if (n >= 0 && n < MSG_MAX) (void)snprintf(msg + n, (size_t)(MSG_MAX - n), ": %s", e.msg);
+    clean(msg);
     return (hone_err){e.code, msg};
 }

@@ -42,7 +42,8 @@ typedef struct hone_err {
 
 static inline bool hone_failed(hone_err e) { return e.code != HONE_E_NONE; }
 
-/* A new error: code, and a sentence without capital or full stop. */
+/* A new error: code, and a sentence without capital or full stop. Control characters, which
+ * quoted names may hold, become '?': a message is one line. */
 hone_err hone_err_new(hone_code code, const char *fmt, ...) HONE_PRINTF(2, 3);
 
 /* The same error seen from one step further out: "<what>: <e.msg>". */

@@ -64,9 +64,13 @@ static hone_err fill(hone_lines *lines) {
     int code = Z_OK;
     const char *why = gzerror(lines->file, &code);
     if (n < 0 && code == Z_ERRNO)
-        return hone_err_new(HONE_E_IO, "read '%s': %s", lines->name, strerror(errno));
+        return hone_err_new(HONE_E_IO, "read '%s' after line %zu: %s", lines->name, lines->number,
+                            strerror(errno));
+    if (code == Z_MEM_ERROR)
+        return hone_err_new(HONE_E_NOMEM, "no memory to read '%s'", lines->name);
     if (n < 0 || code == Z_BUF_ERROR)
-        return hone_err_new(HONE_E_CORRUPT, "'%s' is a broken gzip: %s", lines->name, why);
+        return hone_err_new(HONE_E_CORRUPT, "'%s' is a broken gzip after line %zu: %s", lines->name,
+                            lines->number, why);
     p->len += (size_t)n;
     lines->ended = n == 0;
     return HONE_OK;
@@ -79,12 +83,13 @@ hone_err hone_lines_next(hone_lines *lines, hone_str *line, bool *more) {
         const char *lf = p->len > searched ? memchr(p->ptr + searched, '\n', p->len - searched)
                                            : NULL;
         size_t len = (lf ? (size_t)(lf - p->ptr) : p->len) - lines->start;
-        if (len > lines->limit_bytes)
+        hone_str found = {len > 0 ? p->ptr + lines->start : "", len};
+        if (len > 0 && found.ptr[len - 1] == '\r') found.len--; /* even if its LF is to come */
+        if (found.len > lines->limit_bytes)
             return hone_err_new(HONE_E_FULL, "'%s': line %zu has more than %zu bytes", lines->name,
                                 lines->number + 1, lines->limit_bytes);
         if (lf || (lines->ended && len > 0)) {
-            *line = (hone_str){p->ptr + lines->start, len};
-            if (line->len > 0 && line->ptr[line->len - 1] == '\r') line->len--;
+            *line = found;
             lines->start += len + (lf ? 1 : 0);
             lines->number++;
             *more = true;

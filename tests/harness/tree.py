@@ -40,7 +40,8 @@ class Tree:
             done = subprocess.run(command, env=env, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True)
             if done.returncode != 0:
-                return f'$ {" ".join(command)}\n{done.stdout}'
+                failed = max(0, done.stdout.find('FAILED:'))  # not what went well before it
+                return f'$ {" ".join(command)}\n{done.stdout[failed:]}'
         return None
 
     def _introspect(self, what):
