@@ -10,13 +10,13 @@ enum { RING_SLOTS = 8, MSG_MAX = 512 };
 static _Thread_local char ring[RING_SLOTS][MSG_MAX];
 static _Thread_local unsigned ring_next;
 
-static char *next_slot(void) { return ring[ring_next++ % RING_SLOTS]; }
-
-/* One line, and no commands for the terminal: messages quote names and bytes from outside. */
-static void clean(char *msg) {
-    for (unsigned char *p = (unsigned char *)msg; *p; p++)
-        if (*p < 0x20 || *p == 0x7F) *p = '?';
+/* A message is one line, whatever names a hostile file put into it. */
+static void keep_one_line(char *msg) {
+    for (; *msg; msg++)
+        if ((unsigned char)*msg < 0x20 || *msg == 0x7F) *msg = '?';
 }
+
+static char *next_slot(void) { return ring[ring_next++ % RING_SLOTS]; }
 
 hone_err hone_err_new(hone_code code, const char *fmt, ...) {
     char *msg = next_slot();
@@ -24,7 +24,7 @@ hone_err hone_err_new(hone_code code, const char *fmt, ...) {
     va_start(ap, fmt);
     (void)vsnprintf(msg, MSG_MAX, fmt, ap);
     va_end(ap);
-    clean(msg);
+    keep_one_line(msg);
     return (hone_err){code, msg};
 }
 
@@ -35,6 +35,6 @@ hone_err hone_err_wrap(hone_err e, const char *fmt, ...) {
     int n = vsnprintf(msg, MSG_MAX, fmt, ap);
     va_end(ap);
     if (n >= 0 && n < MSG_MAX) (void)snprintf(msg + n, (size_t)(MSG_MAX - n), ": %s", e.msg);
-    clean(msg);
+    keep_one_line(msg);
     return (hone_err){e.code, msg};
 }

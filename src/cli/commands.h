@@ -5,6 +5,8 @@
 
 #include "base/err.h"
 
+HONE_NODISCARD hone_err hone_cmd_bench(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_tokenize(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_version(int argc, char **argv);
 
 #endif

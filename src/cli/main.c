@@ -16,6 +16,8 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"bench", hone_cmd_bench, "measure the speed"},
+    {"tokenize", hone_cmd_tokenize, "texts to token ids and offsets"},
     {"version", hone_cmd_version, "print the version"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,7 @@ static hone_err read_sizes(const json_t *raw, const char *where, const size_key 
         size_t size = (size_t)n;
         memcpy((char *)out + k->field, &size, sizeof size);
     }
+    assert(out->heads > 0); /* the least that every table allows */
     if (out->hidden % out->heads != 0)
         return hone_err_new(HONE_E_CORRUPT,
                             "%s: a hidden size of %zu is not divisible by %zu attention heads",

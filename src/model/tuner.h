@@ -21,7 +21,7 @@
 typedef struct hone_tuner hone_tuner;
 
 /* Load dir's checkpoint; config (taken over, done by destroy) may have other labels than the
- * file, then the head is made new from seed. *new_head tells (may be NULL). */
+ * file, then the head is made new from seed. */
 HONE_NODISCARD hone_err hone_tuner_create(const char *dir, hone_config config, uint64_t seed,
                                           hone_tuner **out);
 void hone_tuner_destroy(hone_tuner *tuner);
@@ -30,11 +30,11 @@ const hone_config *hone_tuner_config(const hone_tuner *tuner);
 const hone_params *hone_tuner_params(const hone_tuner *tuner);
 bool hone_tuner_has_new_head(const hone_tuner *tuner);
 
-/* The flat arrays, [params->total], aligned to 64. After writing values call
- * hone_tuner_changed, so that the matrix engine packs them again. */
+/* The flat arrays, [params->total], aligned to 64; the gaps between tensors stay 0. After
+ * writing values call hone_tuner_changed, so that the matrix engine packs them again. */
 float *hone_tuner_values(hone_tuner *tuner);
 float *hone_tuner_grads(hone_tuner *tuner);
-void hone_tuner_changed(hone_tuner *tuner, hone_pool *pool);
+void hone_tuner_changed(hone_tuner *tuner);
 
 /* What a sequence should give: a label id, or a number for regression. */
 typedef struct hone_targets {

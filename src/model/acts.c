@@ -1,0 +1,143 @@
+/* acts.c: where the activations of a pass lie: one block, laid out anew for every batch.
+ *
+ * The layout is written once, as a walk that takes a run of floats after the other: first
+ * with no memory, to learn the size, then over the memory. */
+#include "model/encoder_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+hone_err hone_acts_init(const hone_config *config, bool keep, hone_acts *out) {
+    hone_acts acts = {.keep = keep};
+    acts.layers = calloc(config->layers, sizeof *acts.layers);
+    if (!acts.layers) return hone_err_new(HONE_E_NOMEM, "no memory for activations");
+    *out = acts;
+    return HONE_OK;
+}
+
+void hone_acts_done(hone_acts *acts) {
+    free(acts->layers);
+    free(acts->memory);
+    *acts = (hone_acts){0};
+}
+
+/* A walk over the block: offset grows; base is NULL while only measuring. */
+typedef struct walk {
+    char *base;
+    size_t offset;
+} walk;
+
+static float *take(walk *w, size_t rows, size_t columns) {
+    size_t bytes = (rows * columns * sizeof(float) + 63) / 64 * 64;
+    float *ptr = w->base ? (float *)(void *)(w->base + w->offset) : NULL;
+    w->offset += bytes;
+    return ptr;
+}
+
+size_t hone_tile_scratch_floats(const hone_weights *w) {
+    size_t hidden = w->config->hidden;
+    size_t wide = w->shapes->chunk > hidden ? w->shapes->chunk : hidden;
+    return HONE_TILE_ROWS_MAX * (2 * hidden + wide) + hone_shapes_scratch_bytes(w->shapes) / 4 + 16;
+}
+
+static size_t longest(const hone_pack *batch) {
+    size_t most = 0;
+    for (size_t i = 0; i < batch->sequences; i++) {
+        size_t count = (size_t)(batch->starts[i + 1] - batch->starts[i]);
+        if (count > most) most = count;
+    }
+    return most;
+}
+
+static void lay_out_layer(walk *w, hone_acts *acts, const hone_weights *weights, size_t layer,
+                          size_t tokens, size_t sequences) {
+    const hone_config *c = weights->config;
+    hone_layer_acts *a = &acts->layers[layer];
+    if (layer > 0 && !acts->keep) { /* everything is used up before the next layer writes it */
+        *a = acts->layers[0];
+        return;
+    }
+    size_t rows = tokens > sequences ? tokens : sequences;
+    a->x = layer == 0 ? acts->embedded : take(w, rows, c->hidden);
+    a->q = take(w, rows, c->hidden);
+    a->ctx = take(w, rows, c->hidden);
+    a->k = take(w, tokens, c->hidden);
+    a->v = take(w, tokens, c->hidden);
+    if (!acts->keep) return;
+    a->lse = take(w, c->heads, rows);
+    a->sum1 = take(w, rows, c->hidden);
+    a->y = take(w, rows, c->hidden);
+    a->stats1 = take(w, rows, 2);
+    a->middle = take(w, rows, c->intermediate);
+    a->sum2 = take(w, rows, c->hidden);
+    a->stats2 = take(w, rows, 2);
+}
+
+static void lay_out(walk *w, hone_acts *acts, const hone_weights *weights, const hone_pack *batch,
+                    size_t workers) {
+    const hone_config *c = weights->config;
+    /* A tile reads whole units; those of the sequences may be more rows than the tokens'. */
+    size_t tokens = hone_padded_rows(batch->tokens), sequences = hone_padded_rows(batch->sequences);
+    acts->embedded = take(w, tokens, c->hidden);
+    if (acts->keep) {
+        acts->embed_sum = take(w, tokens, c->hidden);
+        acts->embed_stats = take(w, tokens, 2);
+        acts->pooled_in = take(w, sequences, c->hidden);
+    }
+    for (size_t layer = 0; layer < c->layers; layer++)
+        lay_out_layer(w, acts, weights, layer, tokens, sequences);
+    acts->out = acts->keep ? take(w, tokens, c->hidden) : acts->embedded;
+    acts->gathered = take(w, sequences, c->hidden);
+    acts->pooled = take(w, sequences, c->hidden);
+    acts->logits = take(w, sequences, c->labels);
+
+    size_t attention = weights->ops->attention_scratch(longest(batch), c->hidden / c->heads,
+                                                       acts->keep);
+    size_t tile = hone_tile_scratch_floats(weights);
+    acts->worker_floats = ((attention > tile ? attention : tile) + 15) / 16 * 16;
+    acts->worker_scratch = take(w, workers, acts->worker_floats);
+}
+
+hone_err hone_acts_reserve(hone_acts *acts, const hone_weights *weights, const hone_pack *batch,
+                           size_t workers) {
+    walk measure = {0};
+    lay_out(&measure, acts, weights, batch, workers);
+    if (measure.offset > acts->memory_bytes) {
+        free(acts->memory);
+        acts->memory_bytes = 0;
+        acts->memory = aligned_alloc(64, measure.offset);
+        if (!acts->memory)
+            return hone_err_new(HONE_E_NOMEM,
+                                "no memory for the %zu bytes of a batch of %zu tokens",
+                                measure.offset, batch->tokens);
+        acts->memory_bytes = measure.offset;
+        /* Scratch rows are computed and thrown away: let them be numbers. */
+        memset(acts->memory, 0, measure.offset);
+    }
+    walk place = {.base = acts->memory};
+    lay_out(&place, acts, weights, batch, workers);
+    return HONE_OK;
+}
+
+hone_err hone_pack_check(const hone_config *config, const hone_pack *batch) {
+    if (batch->sequences == 0) return hone_err_new(HONE_E_INVALID, "an empty batch");
+    for (size_t i = 0; i < batch->sequences; i++) {
+        size_t begin = (size_t)batch->starts[i], end = (size_t)batch->starts[i + 1];
+        if (end <= begin) return hone_err_new(HONE_E_INVALID, "sequence %zu has no tokens", i);
+        if (end - begin > config->positions)
+            return hone_err_new(HONE_E_INVALID, "sequence %zu has %zu tokens, the model takes %zu",
+                                i, end - begin, config->positions);
+        for (size_t t = begin; t < end; t++) {
+            if (batch->ids[t] < 0 || (size_t)batch->ids[t] >= config->vocab)
+                return hone_err_new(HONE_E_INVALID,
+                                    "sequence %zu: token id %d is outside the vocabulary of %zu", i,
+                                    batch->ids[t], config->vocab);
+            if (!batch->types || config->types == 0) continue;
+            if (batch->types[t] < 0 || (size_t)batch->types[t] >= config->types)
+                return hone_err_new(HONE_E_INVALID,
+                                    "sequence %zu: token type %d, the model has %zu", i,
+                                    batch->types[t], config->types);
+        }
+    }
+    return HONE_OK;
+}

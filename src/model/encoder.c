@@ -1,0 +1,310 @@
+/* encoder.c: the forward pass over a packed batch; encoder_impl.h has the picture.
+ *
+ * Every phase is a run of the pool. A piece writes only rows (or a head's columns) that are
+ * its own, so the result does not depend on who does it. */
+#include "model/encoder_impl.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a tile works on. */
+typedef struct tile {
+    size_t first;  /* row */
+    size_t height; /* rows that products compute: a multiple of HONE_TILE_UNIT */
+    size_t rows;   /* of them real */
+} tile;
+
+typedef struct phase {
+    const hone_pass *pass;
+    size_t layer;
+    hone_tiling tiling;
+} phase;
+
+static tile tile_of(const hone_tiling *t, size_t index) {
+    size_t first = hone_tiling_begin(t, index), end = hone_tiling_begin(t, index + 1);
+    size_t real = end < t->rows ? end : t->rows;
+    return (tile){first, end - first, real - first};
+}
+
+/* Scratch of a worker, as hone_tile_scratch_floats counts it. */
+typedef struct scratch {
+    float *a, *y, *middle;
+    void *product;
+    float *attention; /* the same memory: no piece needs both */
+} scratch;
+
+static scratch scratch_of(const hone_pass *pass, size_t worker) {
+    float *base = pass->acts->worker_scratch + worker * pass->acts->worker_floats;
+    const hone_weights *w = pass->weights;
+    size_t hidden = w->config->hidden;
+    size_t wide = w->shapes->chunk > hidden ? w->shapes->chunk : hidden;
+    scratch s = {.a = base, .attention = base};
+    s.y = s.a + HONE_TILE_ROWS_MAX * hidden;
+    s.middle = s.y + HONE_TILE_ROWS_MAX * hidden;
+    s.product = s.middle + HONE_TILE_ROWS_MAX * wide;
+    return s;
+}
+
+const hone_drop *hone_pass_drop(const hone_pass *pass, hone_drop_kind kind, size_t layer,
+                                hone_drop *storage) {
+    const hone_config *c = pass->weights->config;
+    if (!pass->dropout) return NULL;
+    float p = c->hidden_dropout;
+    if (kind == HONE_DROP_ATTENTION) p = c->attention_dropout;
+    if (kind == HONE_DROP_POOLED) p = c->classifier_dropout;
+    if (kind == HONE_DROP_OUT && c->family == HONE_DISTILBERT) p = 0.0F; /* it has none there */
+    if (p <= 0.0F) return NULL;
+    *storage = (hone_drop){p, pass->dropout->seed, pass->dropout->step,
+                           hone_drop_site(kind, layer, pass->dropout->micro)};
+    return storage;
+}
+
+static const float *layer_param(const hone_weights *w, size_t layer, hone_layer_slot slot) {
+    return w->plain[hone_params_layer(layer, slot)];
+}
+
+/* out = in W^T + b of a square matrix of a layer, for the rows of a tile. */
+static void project(const hone_weights *w, size_t layer, size_t slot, hone_layer_slot bias,
+                    const tile *t, const float *in, float *out, void *product_scratch) {
+    hone_product_run(w->shapes->square, hone_packing_get(w->packing, layer, slot),
+                     layer_param(w, layer, bias), false, t->height, in, out, product_scratch);
+}
+
+/* q, k and v of `layer` from its input; a first-only layer takes q elsewhere. */
+static void project_qkv(const hone_pass *pass, size_t layer, const tile *t, void *product_scratch) {
+    const hone_weights *w = pass->weights;
+    const hone_layer_acts *a = &pass->acts->layers[layer];
+    size_t at = t->first * w->config->hidden;
+    if (!hone_pass_is_compact(pass, layer))
+        project(w, layer, HONE_PACK_Q, HONE_Q_B, t, a->x + at, a->q + at, product_scratch);
+    project(w, layer, HONE_PACK_K, HONE_K_B, t, a->x + at, a->k + at, product_scratch);
+    project(w, layer, HONE_PACK_V, HONE_V_B, t, a->x + at, a->v + at, product_scratch);
+}
+
+/* The sequence that holds row: starts[i] <= row < starts[i + 1]. */
+static size_t sequence_of(const hone_pack *batch, size_t row) {
+    size_t low = 0, high = batch->sequences;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if ((size_t)batch->starts[middle] <= row)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* sum[rows] = word + position (+ type) embeddings. */
+static void embed_rows(const hone_pass *pass, const tile *t, float *sum) {
+    const hone_weights *w = pass->weights;
+    const hone_pack *batch = pass->batch;
+    size_t hidden = w->config->hidden, sequence = sequence_of(batch, t->first);
+    for (size_t i = 0; i < t->rows; i++) {
+        size_t row = t->first + i;
+        while ((size_t)batch->starts[sequence + 1] <= row) sequence++;
+        size_t position = row - (size_t)batch->starts[sequence];
+        float *out = sum + i * hidden;
+        w->ops->add(out, w->plain[HONE_WORD_EMB] + (size_t)batch->ids[row] * hidden,
+                    w->plain[HONE_POS_EMB] + position * hidden, hidden);
+        if (w->config->types == 0) continue;
+        size_t type = batch->types ? (size_t)batch->types[row] : 0;
+        w->ops->add(out, out, w->plain[HONE_TYPE_EMB] + type * hidden, hidden);
+    }
+}
+
+static void embed_tile(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    const hone_weights *w = pass->weights;
+    hone_acts *acts = pass->acts;
+    tile t = tile_of(&ph->tiling, index);
+    size_t at = t.first * w->config->hidden;
+    float *sum = acts->keep ? acts->embed_sum + at : acts->embedded + at;
+    embed_rows(pass, &t, sum);
+    w->ops->norm(&(hone_norm_args){
+        .rows = t.rows,
+        .dim = w->config->hidden,
+        .x = sum,
+        .weight = w->plain[HONE_EMB_NORM_W],
+        .bias = w->plain[HONE_EMB_NORM_B],
+        .eps = w->config->norm_eps,
+        .stats = acts->keep ? acts->embed_stats + 2 * t.first : NULL,
+        .out = acts->embedded + at,
+    });
+    hone_drop storage;
+    const hone_drop *drop = hone_pass_drop(pass, HONE_DROP_EMBEDDING, 0, &storage);
+    if (drop)
+        w->ops->dropout(acts->embedded + at, t.rows, w->config->hidden, drop, (uint32_t)t.first);
+    if (pass->layers > 0) project_qkv(pass, 0, &t, scratch_of(pass, worker).product);
+}
+
+/* The first tokens' rows of the last layer's input, and their q. */
+static void gather_tile(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    const hone_weights *w = pass->weights;
+    const hone_layer_acts *a = &pass->acts->layers[ph->layer];
+    tile t = tile_of(&ph->tiling, index);
+    size_t hidden = w->config->hidden, at = t.first * hidden;
+    for (size_t i = 0; i < t.rows; i++) {
+        size_t row = (size_t)pass->batch->starts[t.first + i];
+        memcpy(pass->acts->gathered + at + i * hidden, a->x + row * hidden, hidden * sizeof *a->x);
+    }
+    project(w, ph->layer, HONE_PACK_Q, HONE_Q_B, &t, pass->acts->gathered + at, a->q + at,
+            scratch_of(pass, worker).product);
+}
+
+static void attention_piece(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    const hone_config *c = pass->weights->config;
+    const hone_layer_acts *a = &pass->acts->layers[ph->layer];
+    size_t sequence = index / c->heads, head = index % c->heads, dim = c->hidden / c->heads;
+    size_t start = (size_t)pass->batch->starts[sequence];
+    bool compact = hone_pass_is_compact(pass, ph->layer);
+    size_t rows = hone_pass_rows(pass, ph->layer);
+    size_t count = (size_t)pass->batch->starts[sequence + 1] - start;
+    size_t q_row = compact ? sequence : start;
+    hone_drop storage;
+    pass->weights->ops->attention(&(hone_attention_args){
+        .q_rows = compact ? 1 : count,
+        .kv_rows = count,
+        .dim = dim,
+        .scale = 1.0F / sqrtf((float)dim),
+        .q = a->q + q_row * c->hidden + head * dim,
+        .q_stride = c->hidden,
+        .k = a->k + start * c->hidden + head * dim,
+        .v = a->v + start * c->hidden + head * dim,
+        .kv_stride = c->hidden,
+        .out = a->ctx + q_row * c->hidden + head * dim,
+        .lse = a->lse ? a->lse + head * rows + q_row : NULL,
+        .drop = hone_pass_drop(pass, HONE_DROP_ATTENTION, ph->layer, &storage),
+        .drop_row = (uint32_t)q_row,
+        .drop_head = (uint32_t)head,
+        .scratch = scratch_of(pass, worker).attention,
+    });
+}
+
+/* The two norms of a layer differ only in where things lie. */
+typedef struct norm_place {
+    hone_layer_slot weight, bias;
+    hone_drop_kind drop;
+    float *sum, *stats; /* NULL = not kept */
+} norm_place;
+
+static void norm_tile(const phase *ph, const tile *t, const norm_place *place, const float *x,
+                      const float *residual, float *out) {
+    const hone_weights *w = ph->pass->weights;
+    size_t hidden = w->config->hidden;
+    hone_drop storage;
+    w->ops->norm(&(hone_norm_args){
+        .rows = t->rows,
+        .dim = hidden,
+        .x = x,
+        .residual = residual,
+        .drop = hone_pass_drop(ph->pass, place->drop, ph->layer, &storage),
+        .drop_row = (uint32_t)t->first,
+        .weight = layer_param(w, ph->layer, place->weight),
+        .bias = layer_param(w, ph->layer, place->bias),
+        .eps = w->config->norm_eps,
+        .sum = place->sum ? place->sum + t->first * hidden : NULL,
+        .stats = place->stats ? place->stats + 2 * t->first : NULL,
+        .out = out,
+    });
+}
+
+/* a = down(gelu(up(y))), chunk by chunk. */
+static void feed_forward(const phase *ph, const tile *t, const float *y, const scratch *s) {
+    const hone_weights *w = ph->pass->weights;
+    const hone_layer_acts *acts = &ph->pass->acts->layers[ph->layer];
+    size_t chunk = w->shapes->chunk, chunks = w->shapes->chunks;
+    size_t rows = hone_padded_rows(ph->tiling.rows);
+    for (size_t c = 0; c < chunks; c++) {
+        float *middle = acts->middle ? acts->middle + (c * rows + t->first) * chunk : s->middle;
+        hone_product_run(w->shapes->up, hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + c),
+                         layer_param(w, ph->layer, HONE_UP_B) + c * chunk, false, t->height, y,
+                         middle, s->product);
+        w->ops->gelu(s->middle, middle, t->rows * chunk);
+        hone_product_run(w->shapes->down,
+                         hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + chunks + c),
+                         c == 0 ? layer_param(w, ph->layer, HONE_DOWN_B) : NULL, c > 0, t->height,
+                         s->middle, s->a, s->product);
+    }
+}
+
+/* From the attention's output to the layer's output, and on to the next layer's q, k, v. */
+static void layer_tile(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    const hone_weights *w = pass->weights;
+    const hone_layer_acts *acts = &pass->acts->layers[ph->layer];
+    tile t = tile_of(&ph->tiling, index);
+    scratch s = scratch_of(pass, worker);
+    bool last = ph->layer + 1 == pass->layers;
+    size_t at = t.first * w->config->hidden;
+    const float *x = (hone_pass_is_compact(pass, ph->layer) ? pass->acts->gathered : acts->x) + at;
+    float *y = acts->y ? acts->y + at : s.y;
+    float *out = (last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x) + at;
+
+    project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, acts->ctx + at, s.a, s.product);
+    norm_tile(ph, &t,
+              &(norm_place){HONE_NORM1_W, HONE_NORM1_B, HONE_DROP_OUT, acts->sum1, acts->stats1},
+              s.a, x, y);
+    feed_forward(ph, &t, y, &s);
+    norm_tile(ph, &t,
+              &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, acts->sum2, acts->stats2},
+              s.a, y, out);
+    if (!last) project_qkv(pass, ph->layer + 1, &t, s.product);
+}
+
+/* logits = classifier(dropout(activation(pooler(first token)))). BERT's activation is tanh,
+ * DistilBERT's relu. */
+static void head_tile(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    const hone_weights *w = pass->weights;
+    const hone_config *c = w->config;
+    const float *head_w = w->plain[hone_params_head(w->params, HONE_HEAD_W)];
+    const float *head_b = w->plain[hone_params_head(w->params, HONE_HEAD_B)];
+    tile t = tile_of(&ph->tiling, index);
+    size_t at = t.first * c->hidden;
+    float *pooled = pass->acts->pooled + at;
+    hone_product_run(w->shapes->square, hone_packing_get_pool(w->packing),
+                     w->plain[hone_params_head(w->params, HONE_POOL_B)], false, t.height,
+                     pass->acts->out + at, pooled, scratch_of(pass, worker).product);
+    for (size_t i = 0; i < t.rows * c->hidden; i++)
+        pooled[i] = c->family == HONE_BERT ? tanhf(pooled[i]) : fmaxf(pooled[i], 0.0F);
+    if (pass->acts->keep)
+        memcpy(pass->acts->pooled_in + at, pooled, t.rows * c->hidden * sizeof *pooled);
+    hone_drop storage;
+    const hone_drop *drop = hone_pass_drop(pass, HONE_DROP_POOLED, 0, &storage);
+    if (drop) w->ops->dropout(pooled, t.rows, c->hidden, drop, (uint32_t)t.first);
+    for (size_t i = 0; i < t.rows; i++)
+        for (size_t label = 0; label < c->labels; label++)
+            pass->acts->logits[(t.first + i) * c->labels + label] =
+                w->ops->dot(pooled + i * c->hidden, head_w + label * c->hidden, c->hidden) +
+                head_b[label];
+}
+
+static void run_tiles(phase *ph, size_t rows, hone_pool_fn *fn) {
+    ph->tiling = hone_tiling_of(rows);
+    hone_pool_run(ph->pass->pool, ph->tiling.tiles, fn, ph);
+}
+
+void hone_pass_forward(const hone_pass *pass) {
+    const hone_pack *batch = pass->batch;
+    assert(batch->tokens > 0);
+    phase ph = {.pass = pass};
+    run_tiles(&ph, batch->tokens, embed_tile);
+    for (size_t layer = 0; layer < pass->layers; layer++) {
+        ph.layer = layer;
+        bool compact = hone_pass_is_compact(pass, layer);
+        if (compact) run_tiles(&ph, batch->sequences, gather_tile);
+        hone_pool_run(pass->pool, batch->sequences * pass->weights->config->heads, attention_piece,
+                      &ph);
+        run_tiles(&ph, compact ? batch->sequences : batch->tokens, layer_tile);
+    }
+    if (pass->first_only) run_tiles(&ph, batch->sequences, head_tile);
+}

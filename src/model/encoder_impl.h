@@ -1,0 +1,155 @@
+/* encoder_impl.h: the network itself, shared by prediction (model.c) and fine-tuning (tuner.c).
+ *
+ *     embed --> [ attention --> tile: out, norm, up, gelu, down, norm, next q k v ] x layers --> head
+ *
+ * Two kinds of work alternate, each shared out over the pool: attention by (sequence, head),
+ * everything else by tiles of at most 64 rows that stay in a core's cache from the
+ * attention's output to the next layer's q, k and v.
+ *
+ * The head looks only at the first token of each sequence. So the last layer projects k and v
+ * for every row but does all else for one row a sequence ("first only"): the same logits and
+ * gradients for a sixth less work in six layers.
+ *
+ * The feed-forward layer is cut into chunks of `hidden` columns, so that its wide middle
+ * never leaves the cache and every product of the model has one shape.
+ */
+#ifndef HONE_MODEL_ENCODER_IMPL_H
+#define HONE_MODEL_ENCODER_IMPL_H
+
+#include "base/pool.h"
+#include "model/config.h"
+#include "model/params.h"
+#include "nn/ops.h"
+#include "nn/pack.h"
+#include "nn/product.h"
+
+#include <stdbool.h>
+
+enum { HONE_CHUNKS_MAX = 16 };
+
+/* The products of a network: hidden -> hidden, hidden -> chunk, chunk -> hidden. */
+typedef struct hone_shapes {
+    size_t chunks, chunk;             /* chunks * chunk == intermediate */
+    hone_product *square, *up, *down; /* up and down are square itself when chunk == hidden */
+} hone_shapes;
+
+HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_shapes *out);
+void hone_shapes_done(hone_shapes *shapes);
+size_t hone_shapes_scratch_bytes(const hone_shapes *shapes);
+
+/* Which matrix of a layer: the places of a packing. UP + c and DOWN + c for chunk c. */
+enum { HONE_PACK_Q, HONE_PACK_K, HONE_PACK_V, HONE_PACK_OUT, HONE_PACK_UP };
+
+/* Every matrix of the layers and the pooler, packed, as it is or transposed (for gradients). */
+typedef struct hone_packing {
+    const hone_shapes *shapes;
+    bool transposed;
+    size_t layers, slots; /* slots per layer: 4 + 2 * chunks */
+    size_t square_bytes, up_bytes, down_bytes;
+    char *memory; /* owned */
+} hone_packing;
+
+HONE_NODISCARD hone_err hone_packing_create(const hone_config *config, const hone_shapes *shapes,
+                                            bool transposed, hone_packing *out);
+void hone_packing_done(hone_packing *packing);
+
+/* Pack from plain, the floats of each parameter in params' order. */
+HONE_NODISCARD hone_err hone_packing_fill(hone_packing *packing, const hone_params *params,
+                                          const float *const *plain, hone_pool *pool);
+
+const void *hone_packing_get(const hone_packing *packing, size_t layer, size_t slot);
+const void *hone_packing_get_pool(const hone_packing *packing);
+
+/* What a forward pass reads. */
+typedef struct hone_weights {
+    const hone_config *config;
+    const hone_params *params;
+    const float *const *plain; /* [params->count]; layer matrices may be NULL: they are packed */
+    const hone_shapes *shapes;
+    const hone_packing *packing;
+    const hone_ops *ops;
+} hone_weights;
+
+/* The activations of a layer; `rows` is all tokens, or one a sequence in a first-only layer.
+ * Without keep, the members after ctx are NULL and the layers share the others. */
+typedef struct hone_layer_acts {
+    float *x;        /* [rows, hidden] the layer's input */
+    float *q, *ctx;  /* [rows, hidden] */
+    float *k, *v;    /* [tokens, hidden] */
+    float *lse;      /* [heads, rows] */
+    float *sum1, *y; /* [rows, hidden] before and after the first norm */
+    float *stats1;   /* [rows, 2] */
+    float *middle;   /* [chunks, rows, chunk] before GELU */
+    float *sum2;     /* [rows, hidden] before the second norm */
+    float *stats2;
+} hone_layer_acts;
+
+typedef struct hone_acts {
+    bool keep;    /* every layer has its own, for the backward pass */
+    char *memory; /* owned; everything below lies in it */
+    size_t memory_bytes;
+    float *embed_sum, *embed_stats;
+    float *embedded;         /* x of layer 0 */
+    hone_layer_acts *layers; /* [layers] */
+    float *out;              /* output of the last layer */
+    float *gathered;         /* [sequences, hidden] the last layer's input in first-only */
+    float *pooled_in, *pooled, *logits; /* [sequences, hidden], ..., [sequences, labels] */
+    float *worker_scratch;
+    size_t worker_floats;
+} hone_acts;
+
+HONE_NODISCARD hone_err hone_acts_init(const hone_config *config, bool keep, hone_acts *out);
+void hone_acts_done(hone_acts *acts);
+
+/* Room for this batch and this many workers, laid out for it. NOMEM. */
+HONE_NODISCARD hone_err hone_acts_reserve(hone_acts *acts, const hone_weights *weights,
+                                          const hone_pack *batch, size_t workers);
+
+/* What a tile needs of a worker's scratch: two of width hidden, one of the wider of hidden
+ * and chunk, and the product's own. */
+size_t hone_tile_scratch_floats(const hone_weights *weights);
+
+typedef struct hone_dropout_keys {
+    uint64_t seed;
+    uint32_t step;
+    uint32_t micro;
+} hone_dropout_keys;
+
+/* One pass over the network. */
+typedef struct hone_pass {
+    const hone_weights *weights;
+    const hone_pack *batch;
+    hone_acts *acts;
+    hone_pool *pool;
+    const hone_dropout_keys *dropout; /* NULL = none */
+    size_t layers;                    /* how many to run */
+    bool first_only; /* the last of them for the first tokens alone, then the head */
+} hone_pass;
+
+/* Run the layers; the result is in acts->out (first_only: one row a sequence), and with
+ * first_only acts->logits. acts were reserved. */
+void hone_pass_forward(const hone_pass *pass);
+
+/* Does layer work on one row a sequence? */
+static inline bool hone_pass_is_compact(const hone_pass *pass, size_t layer) {
+    return pass->first_only && layer + 1 == pass->layers;
+}
+
+/* Rows that layer works on. */
+static inline size_t hone_pass_rows(const hone_pass *pass, size_t layer) {
+    return hone_pass_is_compact(pass, layer) ? pass->batch->sequences : pass->batch->tokens;
+}
+
+/* The drop of a site, or NULL where there is none. */
+const hone_drop *hone_pass_drop(const hone_pass *pass, hone_drop_kind kind, size_t layer,
+                                hone_drop *storage);
+
+/* Rows of capacity for a matrix that products read whole tiles of. */
+static inline size_t hone_padded_rows(size_t rows) {
+    return (rows + HONE_TILE_UNIT - 1) / HONE_TILE_UNIT * HONE_TILE_UNIT;
+}
+
+/* INVALID when an id, type or length is outside config's; names the sequence. */
+HONE_NODISCARD hone_err hone_pack_check(const hone_config *config, const hone_pack *batch);
+
+#endif

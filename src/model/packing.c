@@ -1,0 +1,144 @@
+/* packing.c: the matrices of a network in the layout of the matrix engine.
+ *
+ *     layer l:  [ q | k | v | out | up 0 | up 1 ... | down 0 | down 1 ... ]   then the pooler
+ */
+#include "model/encoder_impl.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+hone_err hone_shapes_create(const hone_config *config, hone_shapes *out) {
+    size_t hidden = config->hidden, wide = config->intermediate;
+    hone_shapes s = {.chunks = 1, .chunk = wide};
+    if (wide % hidden == 0 && wide / hidden <= HONE_CHUNKS_MAX)
+        s = (hone_shapes){.chunks = wide / hidden, .chunk = hidden};
+    hone_err err = hone_product_create(hidden, hidden, &s.square);
+    if (!hone_failed(err)) {
+        s.up = s.down = s.square;
+        if (s.chunk != hidden) {
+            s.up = s.down = NULL;
+            err = hone_product_create(hidden, s.chunk, &s.up);
+            if (!hone_failed(err)) err = hone_product_create(s.chunk, hidden, &s.down);
+        }
+    }
+    if (hone_failed(err))
+        hone_shapes_done(&s);
+    else
+        *out = s;
+    return err;
+}
+
+void hone_shapes_done(hone_shapes *s) {
+    if (s->up != s->square) hone_product_destroy(s->up);
+    if (s->down != s->square) hone_product_destroy(s->down);
+    hone_product_destroy(s->square);
+    *s = (hone_shapes){0};
+}
+
+size_t hone_shapes_scratch_bytes(const hone_shapes *s) {
+    size_t square = hone_product_scratch_bytes(s->square);
+    size_t up = hone_product_scratch_bytes(s->up), down = hone_product_scratch_bytes(s->down);
+    size_t most = square > up ? square : up;
+    return most > down ? most : down;
+}
+
+/* The product of a slot; transposed, the way up is a way down. */
+static const hone_product *slot_product(const hone_packing *p, size_t slot) {
+    if (slot < HONE_PACK_UP) return p->shapes->square;
+    bool is_up = slot < HONE_PACK_UP + p->shapes->chunks;
+    return is_up != p->transposed ? p->shapes->up : p->shapes->down;
+}
+
+static size_t slot_offset(const hone_packing *p, size_t slot) {
+    if (slot <= HONE_PACK_UP) return slot * p->square_bytes;
+    size_t ups = slot - HONE_PACK_UP, chunks = p->shapes->chunks;
+    size_t downs = ups > chunks ? ups - chunks : 0;
+    return HONE_PACK_UP * p->square_bytes + (ups - downs) * p->up_bytes + downs * p->down_bytes;
+}
+
+hone_err hone_packing_create(const hone_config *config, const hone_shapes *shapes, bool transposed,
+                             hone_packing *out) {
+    hone_packing p = {.shapes = shapes, .transposed = transposed, .layers = config->layers};
+    p.slots = HONE_PACK_UP + 2 * shapes->chunks;
+    p.square_bytes = hone_product_packed_bytes(shapes->square);
+    p.up_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP));
+    p.down_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP + shapes->chunks));
+    size_t bytes = p.layers * slot_offset(&p, p.slots) + p.square_bytes;
+    p.memory = aligned_alloc(64, bytes);
+    if (!p.memory) return hone_err_new(HONE_E_NOMEM, "no memory for %zu bytes of weights", bytes);
+    *out = p;
+    return HONE_OK;
+}
+
+void hone_packing_done(hone_packing *packing) {
+    free(packing->memory);
+    *packing = (hone_packing){0};
+}
+
+const void *hone_packing_get(const hone_packing *p, size_t layer, size_t slot) {
+    return p->memory + layer * slot_offset(p, p->slots) + slot_offset(p, slot);
+}
+
+const void *hone_packing_get_pool(const hone_packing *p) {
+    return p->memory + p->layers * slot_offset(p, p->slots);
+}
+
+typedef struct fill {
+    const hone_packing *packing;
+    const hone_params *params;
+    const float *const *plain;
+    atomic_bool failed;
+} fill;
+
+static hone_err fill_square(const hone_packing *p, const float *weight, size_t hidden, void *to) {
+    size_t n_stride = p->transposed ? 1 : hidden, k_stride = p->transposed ? hidden : 1;
+    return hone_product_pack(p->shapes->square, weight, n_stride, k_stride, to);
+}
+
+static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
+    static const hone_layer_slot squares[] = {HONE_Q_W, HONE_K_W, HONE_V_W, HONE_OUT_W};
+    const hone_packing *p = f->packing;
+    size_t up_index = hone_params_layer(layer, HONE_UP_W);
+    size_t hidden = (size_t)f->params->items[up_index].dims[1];
+    size_t wide = (size_t)f->params->items[up_index].dims[0];
+    char *to = p->memory + layer * slot_offset(p, p->slots) + slot_offset(p, slot);
+    if (slot < HONE_PACK_UP)
+        return fill_square(p, f->plain[hone_params_layer(layer, squares[slot])], hidden, to);
+
+    size_t chunk = slot - HONE_PACK_UP, columns = p->shapes->chunk;
+    const hone_product *product = slot_product(p, slot);
+    if (chunk < p->shapes->chunks) { /* up: rows of W [wide, hidden] */
+        const float *weight = f->plain[up_index] + chunk * columns * hidden;
+        return p->transposed ? hone_product_pack(product, weight, 1, hidden, to)
+                             : hone_product_pack(product, weight, hidden, 1, to);
+    }
+    chunk -= p->shapes->chunks; /* down: columns of W [hidden, wide] */
+    const float *weight = f->plain[hone_params_layer(layer, HONE_DOWN_W)] + chunk * columns;
+    return p->transposed ? hone_product_pack(product, weight, 1, wide, to)
+                         : hone_product_pack(product, weight, wide, 1, to);
+}
+
+static void fill_piece(void *ctx, size_t index, size_t worker) {
+    fill *f = ctx;
+    const hone_packing *p = f->packing;
+    (void)worker;
+    hone_err err;
+    if (index == p->layers * p->slots) {
+        size_t pool = hone_params_head(f->params, HONE_POOL_W);
+        size_t hidden = (size_t)f->params->items[pool].dims[1];
+        err = fill_square(p, f->plain[pool], hidden,
+                          p->memory + p->layers * slot_offset(p, p->slots));
+    } else {
+        err = fill_slot(f, index / p->slots, index % p->slots);
+    }
+    if (hone_failed(err)) atomic_store(&f->failed, true);
+}
+
+hone_err hone_packing_fill(hone_packing *packing, const hone_params *params,
+                           const float *const *plain, hone_pool *pool) {
+    fill f = {.packing = packing, .params = params, .plain = plain};
+    hone_pool_run(pool, packing->layers * packing->slots + 1, fill_piece, &f);
+    if (atomic_load(&f.failed)) /* its own message stayed with the thread that saw it */
+        return hone_err_new(HONE_E_NOMEM, "the matrix engine could not pack the weights");
+    return HONE_OK;
+}
