@@ -50,7 +50,9 @@ hone_err hone_map_open(const char *path, hone_map *out) {
 }
 
 /* madvise and munmap take a pointer to mutable memory although they do not write it. */
-static void *map_address(const hone_map *map) { return (void *)(uintptr_t)map->bytes.ptr; }
+static void *map_address(const hone_map *map) {
+    return (void *)(uintptr_t)map->bytes.ptr; /* NOLINT(performance-no-int-to-ptr) */
+}
 
 void hone_map_close(hone_map *map) {
     if (map->bytes.ptr) (void)munmap(map_address(map), map->bytes.len);
@@ -78,7 +80,7 @@ hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes,
     size_t size_bytes = 0;
     HONE_TRY(open_regular(path, &fd, &size_bytes));
     char *ptr = NULL;
-    hone_err err = HONE_OK;
+    hone_err err;
     if (size_bytes > limit_bytes)
         err = hone_err_new(HONE_E_FULL, "'%s' has %zu bytes, at most %zu are read", path,
                            size_bytes, limit_bytes);
@@ -93,12 +95,9 @@ hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes,
 }
 
 char *hone_path_join(hone_arena *arena, const char *dir, const char *name) {
-    size_t dir_len = strlen(dir), name_len = strlen(name);
-    char *path = hone_arena_alloc(arena, dir_len + name_len + 2, 1);
-    if (!path) return NULL;
-    memcpy(path, dir, dir_len);
-    path[dir_len] = '/';
-    memcpy(path + dir_len + 1, name, name_len);
+    size_t size_bytes = strlen(dir) + strlen(name) + 2;
+    char *path = hone_arena_alloc(arena, size_bytes, 1);
+    if (path) (void)snprintf(path, size_bytes, "%s/%s", dir, name);
     return path;
 }
 
