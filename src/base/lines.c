@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -13,6 +14,7 @@ enum { CHUNK_BYTES = 64 * 1024 };
 
 struct hone_lines {
     gzFile file;
+    int fd; /* of file, which owns it */
     char *name;
     hone_buf pending; /* bytes read and not yet returned: [start, len) */
     size_t start;
@@ -35,6 +37,7 @@ hone_err hone_lines_open(const char *path, size_t limit_bytes, hone_lines **out)
         hone_lines_close(lines);
         return hone_err_new(HONE_E_NOMEM, "no memory to read '%s'", path);
     }
+    lines->fd = fd;
     lines->limit_bytes = limit_bytes;
     hone_buf_init(&lines->pending, limit_bytes + 2 * (size_t)CHUNK_BYTES);
     *out = lines;
@@ -103,6 +106,15 @@ hone_err hone_lines_next(hone_lines *lines, hone_str *line, bool *more) {
         HONE_TRY(fill(lines));
         searched = lines->start + scanned;
     }
+}
+
+bool hone_lines_ready(const hone_lines *lines) {
+    const hone_buf *p = &lines->pending;
+    if (lines->ended) return true;
+    if (p->len > lines->start && memchr(p->ptr + lines->start, '\n', p->len - lines->start))
+        return true;
+    struct pollfd source = {.fd = lines->fd, .events = POLLIN};
+    return poll(&source, 1, 0) > 0;
 }
 
 size_t hone_lines_number(const hone_lines *lines) { return lines->number; }
