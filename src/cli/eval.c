@@ -34,7 +34,8 @@ static hone_err parse(int argc, char **argv, eval_args *args, bool *help_shown) 
         "eval", "--model DIR --data FILE [options]",
         "Measure a classifier on a .jsonl, .csv or .tsv file (each also .gz) of texts and labels.\n"
         "Prints one JSON: accuracy, macro_f1, loss, per_class, and the speed; for regression\n"
-        "mse and pearson. A model that never had label names (LABEL_0, ...) takes labels 0, 1, ..."};
+        "mse and pearson. A model that never had label names (LABEL_0, ...) takes labels 0, 1, "
+        "..."};
     const hone_option options[] = {
         {"model", "DIR", "the model folder", HONE_OPT_STR, &args->model, true},
         {"data", "FILE", "labelled texts", HONE_OPT_STR, &args->data, true},
@@ -84,10 +85,10 @@ static hone_err run(eval_job *job) {
     hone_exam exam = {.problem = config->problem, .labels = config->labels};
     HONE_TRY(hone_targets_read(job->arena, &data, config, &exam.targets));
     int64_t started_ns = hone_clock_ns();
-    HONE_TRY(hone_examples_encode(job->arena, job->pool, job->tokenizer, &data, length,
-                                  &exam.examples));
-    HONE_TRY(hone_evaluate(job->arena, job->pool, &exam, BATCH_TOKENS, forward_session, job,
-                           &metrics));
+    HONE_TRY(
+        hone_examples_encode(job->arena, job->pool, job->tokenizer, &data, length, &exam.examples));
+    HONE_TRY(
+        hone_evaluate(job->arena, job->pool, &exam, BATCH_TOKENS, forward_session, job, &metrics));
     return print(&exam, config, &metrics, (double)(hone_clock_ns() - started_ns) / 1e9);
 }
 

@@ -17,6 +17,8 @@ typedef struct command {
 
 static const command commands[] = {
     {"bench", hone_cmd_bench, "measure the speed"},
+    {"train", hone_cmd_train, "fine-tune a model on labelled texts"},
+    {"eval", hone_cmd_eval, "measure a model on labelled texts"},
     {"predict", hone_cmd_predict, "labels and scores of texts"},
     {"embed", hone_cmd_embed, "embeddings of texts"},
     {"tokenize", hone_cmd_tokenize, "texts to token ids and offsets"},

@@ -24,7 +24,8 @@ typedef struct train_args {
 static hone_err parse(int argc, char **argv, train_args *a, bool *help_shown) {
     static const hone_usage usage = {
         "train", "--base DIR --train FILE --out DIR [--eval FILE] [options]",
-        "Fine-tune a BERT or DistilBERT model on texts and labels: .jsonl, .csv or .tsv, each also\n"
+        "Fine-tune a BERT or DistilBERT model on texts and labels: .jsonl, .csv or .tsv, each "
+        "also\n"
         ".gz. Writes a complete Hugging Face folder, and one JSON of metrics to stdout. A killed\n"
         "run goes on from DIR.checkpoint when the same command line is given again. The same\n"
         "seed, data and build give the same bytes, whatever the number of threads."};
@@ -168,8 +169,8 @@ static hone_err run(const train_args *args, hone_arena *arena, hone_pool *pool) 
                 .problem = args->run.problem,
                 .has_eval = args->eval != NULL};
     hone_run_watch watch = {&s, show_step, show_epoch, show_note};
-    hone_err err =
-        hone_run(arena, pool, &args->run, &train, args->eval ? &eval : NULL, &watch, &result);
+    hone_err err = hone_run(arena, pool, &args->run, &train, args->eval ? &eval : NULL, &watch,
+                            &result);
     if (s.line_open) fputc('\n', stderr);
     if (hone_failed(err)) return err;
     fprintf(stderr, "wrote '%s'\n", args->run.out);

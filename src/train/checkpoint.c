@@ -46,13 +46,14 @@ hone_err hone_checkpoint_save(const char *path, const hone_fingerprint *fingerpr
     return hone_file_save_parts(path, parts, 1 + count);
 }
 
-/* What of two runs differs first; NULL when nothing does. */
+/* What of two runs differs; NULL when nothing does. A cause comes before what follows from
+ * it: another seed makes another head, other texts may have other labels. */
 static const char *difference(const hone_fingerprint *a, const hone_fingerprint *b) {
     if (a->build != b->build) return "another version of hone, or another processor";
-    if (a->base != b->base) return "another base model or other labels";
+    if (a->options != b->options) return "other options";
     if (a->train != b->train) return "other training data";
     if (a->eval != b->eval) return "other evaluation data";
-    if (a->options != b->options) return "other options";
+    if (a->base != b->base) return "another base model";
     return NULL;
 }
 

@@ -12,12 +12,9 @@
 #include "train/schedule.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static const double beta1 = 0.9, beta2 = 0.999, eps = 1e-8; /* torch.optim.AdamW's own */
 
 static double seconds_since(int64_t ns) { return (double)(hone_clock_ns() - ns) / 1e9; }
 
@@ -28,13 +25,13 @@ static void note(const hone_run_job *job, const char *sentence) {
 /* --- checkpoints -------------------------------------------------------------------- */
 
 static size_t list_sections(hone_run_job *job, hone_section *out) {
-    size_t floats = hone_tuner_params(job->tuner)->total * sizeof(float), count = 0;
+    size_t floats = job->optimizer.total * sizeof(float), count = 0;
     out[count++] = (hone_section){&job->state, sizeof job->state};
     out[count++] = (hone_section){job->epochs, job->options->epochs * sizeof *job->epochs};
     out[count++] = (hone_section){job->kept_classes, job->train.labels * sizeof *job->kept_classes};
     out[count++] = (hone_section){hone_tuner_values(job->tuner), floats};
-    out[count++] = (hone_section){job->m, floats};
-    out[count++] = (hone_section){job->v, floats};
+    out[count++] = (hone_section){job->optimizer.m, floats};
+    out[count++] = (hone_section){job->optimizer.v, floats};
     if (job->keeps_best) out[count++] = (hone_section){job->best, floats};
     assert(count <= HONE_SECTIONS_MAX);
     return count;
@@ -116,34 +113,15 @@ static hone_err accumulate(hone_run_job *job, size_t begin, size_t end, double *
 }
 
 static hone_err update(hone_run_job *job) {
-    const hone_run_options *o = job->options;
-    size_t total = hone_tuner_params(job->tuner)->total;
-    const float *grads = hone_tuner_grads(job->tuner);
-    double norm = hone_norm(job->pool, grads, total, job->partials);
-    if (!isfinite(norm))
-        return hone_err_new(HONE_E_INVALID,
-                            "the gradient of step %llu is not finite: a lower learning rate or a "
-                            "longer warm-up may help",
-                            (unsigned long long)job->state.step + 1);
     double factor = hone_schedule_factor(job->state.step, job->warmup_steps, job->total_steps);
-    hone_adamw_args args = {
-        .values = hone_tuner_values(job->tuner),
-        .m = job->m,
-        .v = job->v,
-        .grads = grads,
-        .spans = job->spans,
-        .span_count = job->span_count,
-        .lr = o->lr * factor,
-        .beta1 = beta1,
-        .beta2 = beta2,
-        .eps = eps,
-        .weight_decay = o->weight_decay,
-        .grad_scale = hone_clip_scale(norm, o->clip),
+    hone_optimizer_step step = {
+        .lr = job->options->lr * factor,
+        .weight_decay = job->options->weight_decay,
+        .clip = job->options->clip,
         .step = job->state.step + 1,
     };
-    hone_adamw_step(job->pool, &args);
-    hone_tuner_changed(job->tuner);
-    return HONE_OK;
+    double norm = 0;
+    return hone_optimizer_run(&job->optimizer, job->pool, step, &norm);
 }
 
 /* Seconds that the rest will take, going by what there was. */
@@ -223,8 +201,7 @@ static void keep(hone_run_job *job, const hone_metrics *metrics) {
     if (metrics->classes)
         memcpy(job->kept_classes, metrics->classes, metrics->labels * sizeof *metrics->classes);
     if (job->keeps_best)
-        memcpy(job->best, hone_tuner_values(job->tuner),
-               hone_tuner_params(job->tuner)->total * sizeof(float));
+        memcpy(job->best, hone_tuner_values(job->tuner), job->optimizer.total * sizeof(float));
 }
 
 static hone_err evaluate(hone_run_job *job, hone_epoch *epoch) {

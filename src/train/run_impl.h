@@ -2,10 +2,10 @@
 #ifndef HONE_TRAIN_RUN_IMPL_H
 #define HONE_TRAIN_RUN_IMPL_H
 
-#include "nn/adamw.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
+#include "train/optimizer.h"
 #include "train/run.h"
 
 /* What changes from step to step, besides the arrays: a section of the checkpoint. */
@@ -42,11 +42,8 @@ typedef struct hone_run_job {
     int32_t *batch_labels; /* [batch_size]: targets of a part, in its order */
     float *batch_numbers;  /* [batch_size] */
 
-    hone_adamw_span *spans;
-    size_t span_count;
-    double *partials; /* of the gradient's norm */
-    float *m, *v;     /* [params->total] */
-    float *best;      /* [params->total], with keeps_best */
+    hone_optimizer optimizer;
+    float *best; /* [params->total], with keeps_best */
 
     hone_run_state state;
     hone_epoch *epochs;               /* [options->epochs] */

@@ -12,8 +12,7 @@
 
 enum {
     EPOCHS_MAX = 10000,
-    BATCH_MAX = 65535,       /* parts of a batch are numbered in 16 bits */
-    SPAN_FLOATS = 64 * 1024, /* of the optimiser: a few tens of microseconds */
+    BATCH_MAX = 65535, /* parts of a batch are numbered in 16 bits */
 };
 
 hone_run_options hone_run_defaults(void) {
@@ -113,42 +112,21 @@ static hone_err read_data(hone_run_job *job, const hone_dataset *train, const ho
     return err;
 }
 
-static size_t count_spans(const hone_params *params) {
-    size_t count = 0;
-    for (size_t i = 0; i < params->count; i++)
-        count += (params->items[i].count + SPAN_FLOATS - 1) / SPAN_FLOATS;
-    return count;
-}
-
-static void fill_spans(hone_run_job *job, const hone_params *params) {
-    for (size_t i = 0; i < params->count; i++) {
-        const hone_param *p = &params->items[i];
-        for (size_t at = 0; at < p->count; at += SPAN_FLOATS) {
-            size_t count = p->count - at < SPAN_FLOATS ? p->count - at : SPAN_FLOATS;
-            job->spans[job->span_count++] = (hone_adamw_span){p->offset + at, count, p->decays};
-        }
-    }
-}
-
 static hone_err reserve(hone_run_job *job) {
     const hone_run_options *o = job->options;
     const hone_params *params = hone_tuner_params(job->tuner);
     const hone_examples *examples = &job->train.examples;
     hone_arena *a = job->arena;
-    job->spans = hone_arena_alloc(a, count_spans(params), sizeof *job->spans);
-    job->partials = hone_arena_alloc(a, hone_norm_partials(params->total), sizeof *job->partials);
-    job->m = hone_arena_alloc(a, params->total, sizeof *job->m);
-    job->v = hone_arena_alloc(a, params->total, sizeof *job->v);
     job->best = hone_arena_alloc(a, job->keeps_best ? params->total : 1, sizeof *job->best);
     job->order = hone_arena_alloc(a, examples->count, sizeof *job->order);
     job->batch_labels = hone_arena_alloc(a, o->batch_size, sizeof *job->batch_labels);
     job->batch_numbers = hone_arena_alloc(a, o->batch_size, sizeof *job->batch_numbers);
     job->epochs = hone_arena_alloc(a, o->epochs, sizeof *job->epochs);
     job->kept_classes = hone_arena_alloc(a, job->train.labels, sizeof *job->kept_classes);
-    if (!job->spans || !job->partials || !job->m || !job->v || !job->best || !job->order ||
-        !job->batch_labels || !job->batch_numbers || !job->epochs || !job->kept_classes)
+    if (!job->best || !job->order || !job->batch_labels || !job->batch_numbers || !job->epochs ||
+        !job->kept_classes)
         return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", params->total);
-    fill_spans(job, params);
+    HONE_TRY(hone_optimizer_init(a, job->tuner, &job->optimizer));
     return hone_batcher_init(a, examples, o->batch_size, o->micro_tokens, &job->batcher);
 }
 
