@@ -1,4 +1,4 @@
-/* trie.c: see trie_impl.h. The table doubles when half of it is taken. */
+/* trie.c: see trie_impl.h. The table doubles when three quarters of it are taken. */
 #include "text/trie_impl.h"
 
 #include <assert.h>
@@ -14,11 +14,11 @@ static hone_err grow(hone_trie *trie) {
                             HONE_TRIE_NODES_MAX);
     hone_trie bigger = {.shift = 32 - log2};
     bigger.slots = calloc(slots, sizeof *bigger.slots);
-    int32_t *values = realloc(trie->values, slots / 2 * sizeof *values);
+    int32_t *values = realloc(trie->values, slots / 4 * 3 * sizeof *values);
     if (values) trie->values = values;
     if (!bigger.slots || !values) {
         free(bigger.slots);
-        return hone_err_new(HONE_E_NOMEM, "no memory for %zu prefixes", slots / 2);
+        return hone_err_new(HONE_E_NOMEM, "no memory for %zu prefixes", slots / 4 * 3);
     }
     for (size_t i = 0; trie->slots && i < slots / 2; i++)
         if (trie->slots[i].child != 0)
@@ -30,7 +30,7 @@ static hone_err grow(hone_trie *trie) {
     free(trie->slots);
     trie->slots = bigger.slots;
     trie->shift = bigger.shift;
-    trie->nodes_max = (uint32_t)(slots / 2);
+    trie->nodes_max = (uint32_t)(slots / 4 * 3);
     return HONE_OK;
 }
 
