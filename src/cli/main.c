@@ -16,6 +16,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"pull", hone_cmd_pull, "get a base model from the hub, a folder or a wheel"},
     {"bench", hone_cmd_bench, "measure the speed"},
     {"predict", hone_cmd_predict, "labels and scores of texts"},
     {"embed", hone_cmd_embed, "embeddings of texts"},
