@@ -59,4 +59,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-asan build-clang build-fuzz build-tsan
+	rm -rf $(BUILD) build-asan build-clang build-fuzz build-lint build-tsan

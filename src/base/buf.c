@@ -1,4 +1,4 @@
-/* buf.c: see buf.h. The capacity doubles, so n appends cost O(n). */
+/* buf.c: see buf.h. The capacity doubles up to the limit, so n appends cost O(n). */
 #include "base/buf.h"
 
 #include <stdarg.h>
@@ -25,7 +25,7 @@ char *hone_buf_reserve(hone_buf *buf, size_t extra) {
     size_t need = buf->len + extra;
     if (need > buf->cap) {
         size_t cap = buf->cap ? buf->cap : FIRST_BYTES;
-        while (cap < need) cap *= 2;
+        while (cap < need) cap = cap <= buf->limit_bytes / 2 ? cap * 2 : buf->limit_bytes;
         char *ptr = realloc(buf->ptr, cap);
         if (!ptr) {
             buf->failed = HONE_E_NOMEM;
@@ -54,7 +54,8 @@ void hone_buf_printf(hone_buf *buf, const char *fmt, ...) {
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
-    char *end = n < 0 ? NULL : hone_buf_reserve(buf, (size_t)n + 1); /* vsnprintf terminates */
+    if (n < 0 && buf->failed == HONE_E_NONE) buf->failed = HONE_E_FULL; /* above INT_MAX bytes */
+    char *end = n < 0 ? NULL : hone_buf_reserve(buf, (size_t)n + 1);    /* vsnprintf terminates */
     if (end) {
         (void)vsnprintf(end, (size_t)n + 1, fmt, again);
         buf->len += (size_t)n;

@@ -29,6 +29,7 @@ char *hone_buf_reserve(hone_buf *buf, size_t extra);
 
 void hone_buf_push(hone_buf *buf, hone_str bytes);
 void hone_buf_push_char(hone_buf *buf, char c);
+/* Needs room for one byte more than it appends, for the terminator of vsnprintf. */
 void hone_buf_printf(hone_buf *buf, const char *fmt, ...) HONE_PRINTF(2, 3);
 
 /* The bytes so far, borrowed until the next append. */

@@ -18,7 +18,7 @@ static void keep_one_line(char *msg) {
 
 static char *next_slot(void) { return ring[ring_next++ % RING_SLOTS]; }
 
-hone_err hone_err_new(hone_code code, const char *fmt, ...) {
+hone_err(hone_err_new)(hone_code code, const char *fmt, ...) {
     char *msg = next_slot();
     va_list ap;
     va_start(ap, fmt);
@@ -28,7 +28,7 @@ hone_err hone_err_new(hone_code code, const char *fmt, ...) {
     return (hone_err){code, msg};
 }
 
-hone_err hone_err_wrap(hone_err e, const char *fmt, ...) {
+hone_err(hone_err_wrap)(hone_err e, const char *fmt, ...) {
     char *msg = next_slot();
     va_list ap;
     va_start(ap, fmt);

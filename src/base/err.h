@@ -42,11 +42,23 @@ typedef struct hone_err {
 
 static inline bool hone_failed(hone_err e) { return e.code != HONE_E_NONE; }
 
-/* A new error: code, and a sentence without capital or full stop. */
+/* A new error: code, and a sentence without capital or full stop. Control characters, which
+ * quoted names may hold, become '?': a message is one line. */
 hone_err hone_err_new(hone_code code, const char *fmt, ...) HONE_PRINTF(2, 3);
 
 /* The same error seen from one step further out: "<what>: <e.msg>". */
 hone_err hone_err_wrap(hone_err e, const char *fmt, ...) HONE_PRINTF(2, 3);
+
+#ifdef __clang_analyzer__
+/* The analyzer does not look into err.c: tell it that the code of a new error is the one that
+ * was asked for, or it follows paths on which an error is none. */
+static inline hone_err hone_err_with(hone_code code, hone_err e) {
+    e.code = code;
+    return e;
+}
+#define hone_err_new(code, ...) hone_err_with(code, (hone_err_new)(code, __VA_ARGS__))
+#define hone_err_wrap(e, ...)   hone_err_with((e).code, (hone_err_wrap)(e, __VA_ARGS__))
+#endif
 
 /* Return from the enclosing function if expr failed. The only macro in the
  * project that returns; not for functions that must clean up first. */

@@ -17,7 +17,7 @@ static hone_err io_err(const char *doing, const char *path) {
 
 /* Open a regular file to read and tell its size. */
 static hone_err open_regular(const char *path, int *fd, size_t *size_bytes) {
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for a writer */
     if (*fd < 0) return io_err("open", path);
     struct stat st;
     hone_err err = HONE_OK;
@@ -50,7 +50,9 @@ hone_err hone_map_open(const char *path, hone_map *out) {
 }
 
 /* madvise and munmap take a pointer to mutable memory although they do not write it. */
-static void *map_address(const hone_map *map) { return (void *)(uintptr_t)map->bytes.ptr; }
+static void *map_address(const hone_map *map) {
+    return (void *)(uintptr_t)map->bytes.ptr; /* NOLINT(performance-no-int-to-ptr) */
+}
 
 void hone_map_close(hone_map *map) {
     if (map->bytes.ptr) (void)munmap(map_address(map), map->bytes.len);
@@ -78,7 +80,7 @@ hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes,
     size_t size_bytes = 0;
     HONE_TRY(open_regular(path, &fd, &size_bytes));
     char *ptr = NULL;
-    hone_err err = HONE_OK;
+    hone_err err;
     if (size_bytes > limit_bytes)
         err = hone_err_new(HONE_E_FULL, "'%s' has %zu bytes, at most %zu are read", path,
                            size_bytes, limit_bytes);
@@ -93,12 +95,9 @@ hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes,
 }
 
 char *hone_path_join(hone_arena *arena, const char *dir, const char *name) {
-    size_t dir_len = strlen(dir), name_len = strlen(name);
-    char *path = hone_arena_alloc(arena, dir_len + name_len + 2, 1);
-    if (!path) return NULL;
-    memcpy(path, dir, dir_len);
-    path[dir_len] = '/';
-    memcpy(path + dir_len + 1, name, name_len);
+    size_t size_bytes = strlen(dir) + strlen(name) + 2;
+    char *path = hone_arena_alloc(arena, size_bytes, 1);
+    if (path) (void)snprintf(path, size_bytes, "%s/%s", dir, name);
     return path;
 }
 
@@ -134,24 +133,43 @@ static hone_err write_all(int fd, const char *path, hone_str bytes) {
     return HONE_OK;
 }
 
+static int make_file(const char *path) {
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+static int make_folder(const char *path) { return mkdir(path, 0777); }
+
+/* Make a file or a folder under a new name beside path. The name is ours and not one of
+ * mkstemp's, so that the umask decides who may read what hone writes. */
+static hone_err make_beside(const char *path, int (*make)(const char *path), char **name,
+                            int *made) {
+    enum { NAMES_MAX = 100 }; /* taken by threads of ours, or left by a killed process */
+    for (int n = 0; n < NAMES_MAX; n++) {
+        char *candidate = NULL;
+        if (asprintf(&candidate, "%s.tmp-%ld-%d", path, (long)getpid(), n) < 0)
+            return hone_err_new(HONE_E_NOMEM, "no memory for a path");
+        *made = make(candidate);
+        if (*made >= 0) {
+            *name = candidate;
+            return HONE_OK;
+        }
+        free(candidate);
+        if (errno != EEXIST) break;
+    }
+    return io_err("create", path);
+}
+
 hone_err hone_file_save(const char *path, hone_str bytes) {
     return hone_file_save_parts(path, &bytes, 1);
 }
 
 hone_err hone_file_save_parts(const char *path, const hone_str *parts, size_t count) {
     char *temporary = NULL;
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-        return hone_err_new(HONE_E_NOMEM, "no memory for a path");
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0) {
-        hone_err err = io_err("create", path);
-        free(temporary);
-        return err;
-    }
+    int fd = -1;
+    HONE_TRY(make_beside(path, make_file, &temporary, &fd));
     hone_err err = HONE_OK;
     for (size_t i = 0; i < count && !hone_failed(err); i++) err = write_all(fd, path, parts[i]);
     if (!hone_failed(err) && fsync(fd) != 0) err = io_err("sync", path);
-    if (!hone_failed(err) && fchmod(fd, 0644) != 0) err = io_err("write", path);
     if (close(fd) != 0 && !hone_failed(err)) err = io_err("write", path);
     if (!hone_failed(err) && rename(temporary, path) != 0) err = io_err("rename to", path);
     if (hone_failed(err))
@@ -162,33 +180,54 @@ hone_err hone_file_save_parts(const char *path, const hone_str *parts, size_t co
     return err;
 }
 
+/* The next name in a folder, without "." and ".."; NULL at the end. */
+static const char *next_name(DIR *dir) {
+    const struct dirent *entry = NULL;
+    do entry = readdir(dir);
+    while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    return entry ? entry->d_name : NULL;
+}
+
 /* Delete a flat folder; what cannot be deleted stays. */
 static void remove_flat(const char *path) {
     DIR *dir = opendir(path);
     if (!dir) return;
-    for (const struct dirent *entry; (entry = readdir(dir));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    for (const char *name; (name = next_name(dir));) (void)unlinkat(dirfd(dir), name, 0);
     (void)closedir(dir);
     (void)rmdir(path);
 }
 
-hone_err hone_newdir_begin(const char *final, hone_newdir *out) {
-    size_t len = strlen(final);
-    while (len > 1 && final[len - 1] == '/') len--;
-    hone_newdir dir = {.final = strndup(final, len)};
-    if (!dir.final || asprintf(&dir.path, "%s.XXXXXX", dir.final) < 0) {
-        free(dir.final);
-        return hone_err_new(HONE_E_NOMEM, "no memory for a path");
+/* fsync the files of a flat folder, whoever wrote them, and then the folder. */
+static hone_err sync_flat(const char *path) {
+    DIR *dir = opendir(path);
+    if (!dir) return io_err("open folder", path);
+    hone_err err = HONE_OK;
+    for (const char *name; !hone_failed(err) && (name = next_name(dir));) {
+        int fd = openat(dirfd(dir), name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0 || fsync(fd) != 0) err = io_err("sync", name);
+        if (fd >= 0) (void)close(fd); /* read-only, nothing to lose */
     }
-    if (!mkdtemp(dir.path) || chmod(dir.path, 0755) != 0) {
-        hone_err err = io_err("create folder", final);
-        free(dir.path);
-        free(dir.final);
-        return err;
+    if (!hone_failed(err) && fsync(dirfd(dir)) != 0) err = io_err("sync", path);
+    (void)closedir(dir);
+    return err;
+}
+
+/* Nothing, an empty folder and a flat model folder may be replaced; CONFLICT otherwise. */
+static hone_err check_replaceable(const char *path) {
+    DIR *dir = opendir(path);
+    if (!dir && errno == ENOENT) return HONE_OK;
+    if (!dir && errno != ENOTDIR) return io_err("open folder", path);
+    bool is_empty = dir != NULL, is_model = false, is_flat = true;
+    for (const char *name; dir && (name = next_name(dir));) {
+        struct stat st;
+        is_empty = false;
+        is_model |= strcmp(name, "config.json") == 0;
+        is_flat &= fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
     }
-    *out = dir;
-    return HONE_OK;
+    if (dir) (void)closedir(dir);
+    if (is_empty || (is_model && is_flat)) return HONE_OK;
+    return hone_err_new(HONE_E_CONFLICT, "'%s' exists and %s: name another, or delete it", path,
+                        is_model ? "holds folders of its own" : "is no model folder");
 }
 
 static void newdir_done(hone_newdir *dir) {
@@ -197,47 +236,58 @@ static void newdir_done(hone_newdir *dir) {
     *dir = (hone_newdir){0};
 }
 
+hone_err hone_newdir_begin(const char *final, hone_newdir *out) {
+    size_t len = strlen(final);
+    while (len > 1 && final[len - 1] == '/') len--;
+    /* Where a link points to: the rename must stay within one file system, and the link. */
+    hone_newdir dir = {.final = realpath(final, NULL)};
+    if (!dir.final) dir.final = strndup(final, len);
+    if (!dir.final) return hone_err_new(HONE_E_NOMEM, "no memory for a path");
+    int made = -1;
+    hone_err err = check_replaceable(dir.final); /* now, not after hours of training */
+    if (!hone_failed(err)) err = make_beside(dir.final, make_folder, &dir.path, &made);
+    if (hone_failed(err))
+        newdir_done(&dir);
+    else
+        *out = dir;
+    return err;
+}
+
 void hone_newdir_abort(hone_newdir *dir) {
     if (!dir->path) return;
     remove_flat(dir->path);
     newdir_done(dir);
 }
 
-/* Is it ours to replace: empty, or a model folder? */
-static bool may_replace(const char *path) {
-    char *config = NULL;
-    if (asprintf(&config, "%s/config.json", path) < 0) return false;
-    bool is_model = hone_file_exists(config);
-    free(config);
-    return is_model || rmdir(path) == 0;
+/* Rename path to final; a folder that stands there steps aside first, and is then deleted. */
+static hone_err put_in_place(const hone_newdir *dir) {
+    if (rename(dir->path, dir->final) == 0) return HONE_OK; /* nothing there, or nothing in it */
+    if (errno != ENOTEMPTY && errno != EEXIST) return io_err("rename to", dir->final);
+    char *old = NULL;
+    if (asprintf(&old, "%s.old", dir->path) < 0)
+        return hone_err_new(HONE_E_NOMEM, "no memory for a path");
+    hone_err err = HONE_OK;
+    if (rename(dir->final, old) != 0) {
+        err = io_err("replace folder", dir->final);
+    } else if (rename(dir->path, dir->final) != 0) {
+        err = io_err("rename to", dir->final);
+        (void)rename(old, dir->final); /* put it back; err tells the rest */
+    } else {
+        remove_flat(old);
+    }
+    free(old);
+    return err;
 }
 
 hone_err hone_newdir_commit(hone_newdir *dir) {
-    hone_err err = sync_path(dir->path);
-    char *old = NULL;
-    if (!hone_failed(err) && hone_file_exists(dir->final)) {
-        if (!may_replace(dir->final))
-            err = hone_err_new(HONE_E_CONFLICT,
-                               "'%s' exists and is no model folder: name another, or delete it",
-                               dir->final);
-        else if (hone_file_exists(dir->final)) {
-            if (asprintf(&old, "%s.old", dir->path) < 0)
-                err = hone_err_new(HONE_E_NOMEM, "no memory for a path");
-            else if (rename(dir->final, old) != 0)
-                err = io_err("replace folder", dir->final);
-        }
-    }
-    if (!hone_failed(err) && rename(dir->path, dir->final) != 0) {
-        err = io_err("rename to", dir->final);
-        if (old) (void)rename(old, dir->final); /* put the old one back; err tells the rest */
-    }
+    hone_err err = sync_flat(dir->path);
+    if (!hone_failed(err)) err = check_replaceable(dir->final);
+    if (!hone_failed(err)) err = put_in_place(dir);
     if (hone_failed(err)) {
         hone_newdir_abort(dir);
-    } else {
-        if (old) remove_flat(old);
-        err = sync_parent(dir->final);
-        newdir_done(dir);
+        return err;
     }
-    free(old);
+    err = sync_parent(dir->final);
+    newdir_done(dir);
     return err;
 }

@@ -24,7 +24,8 @@ void hone_map_close(hone_map *map);
 /* Let go of the pages in memory; a later read brings them back from the file. */
 void hone_map_release(const hone_map *map);
 
-/* The whole file in the arena. FULL when it is larger than limit_bytes or the arena. */
+/* The whole file in the arena, with a NUL behind it. FULL when it is larger than limit_bytes,
+ * NOMEM when the arena has no room for it. */
 HONE_NODISCARD hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes,
                                        hone_str *out);
 
@@ -43,8 +44,10 @@ bool hone_file_exists(const char *path);
  *
  *     begin(path) -> write into .path -> commit: fsync, rename to final   | abort: delete
  *
- * commit replaces a folder that stands there already and holds config.json, or is
- * empty; anything else is CONFLICT, so that a mistyped --out deletes nobody's work. */
+ * A folder that stands there already is replaced when it is empty, or when it holds
+ * config.json and no folders; begin and commit answer anything else with CONFLICT, so that a
+ * mistyped --out deletes nobody's work. Killed while it replaces, commit leaves the old or
+ * the new folder complete, beside the place. */
 typedef struct hone_newdir {
     char *path;  /* write here */
     char *final; /* appears here */

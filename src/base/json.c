@@ -24,7 +24,7 @@ hone_err hone_json_parse(hone_str bytes, const char *where, json_t **out) {
 hone_err hone_json_load(const char *path, size_t limit_bytes, json_t **out) {
     hone_map map;
     HONE_TRY(hone_map_open(path, &map));
-    hone_err err = HONE_OK;
+    hone_err err;
     if (map.bytes.len > limit_bytes)
         err = hone_err_new(HONE_E_FULL, "'%s' has %zu bytes, at most %zu are read", path,
                            map.bytes.len, limit_bytes);

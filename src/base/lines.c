@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -13,6 +14,7 @@ enum { CHUNK_BYTES = 64 * 1024 };
 
 struct hone_lines {
     gzFile file;
+    int fd; /* of file, which owns it */
     char *name;
     hone_buf pending; /* bytes read and not yet returned: [start, len) */
     size_t start;
@@ -35,6 +37,7 @@ hone_err hone_lines_open(const char *path, size_t limit_bytes, hone_lines **out)
         hone_lines_close(lines);
         return hone_err_new(HONE_E_NOMEM, "no memory to read '%s'", path);
     }
+    lines->fd = fd;
     lines->limit_bytes = limit_bytes;
     hone_buf_init(&lines->pending, limit_bytes + 2 * (size_t)CHUNK_BYTES);
     *out = lines;
@@ -64,9 +67,13 @@ static hone_err fill(hone_lines *lines) {
     int code = Z_OK;
     const char *why = gzerror(lines->file, &code);
     if (n < 0 && code == Z_ERRNO)
-        return hone_err_new(HONE_E_IO, "read '%s': %s", lines->name, strerror(errno));
+        return hone_err_new(HONE_E_IO, "read '%s' after line %zu: %s", lines->name, lines->number,
+                            strerror(errno));
+    if (code == Z_MEM_ERROR)
+        return hone_err_new(HONE_E_NOMEM, "no memory to read '%s'", lines->name);
     if (n < 0 || code == Z_BUF_ERROR)
-        return hone_err_new(HONE_E_CORRUPT, "'%s' is a broken gzip: %s", lines->name, why);
+        return hone_err_new(HONE_E_CORRUPT, "'%s' is a broken gzip after line %zu: %s", lines->name,
+                            lines->number, why);
     p->len += (size_t)n;
     lines->ended = n == 0;
     return HONE_OK;
@@ -79,12 +86,13 @@ hone_err hone_lines_next(hone_lines *lines, hone_str *line, bool *more) {
         const char *lf = p->len > searched ? memchr(p->ptr + searched, '\n', p->len - searched)
                                            : NULL;
         size_t len = (lf ? (size_t)(lf - p->ptr) : p->len) - lines->start;
-        if (len > lines->limit_bytes)
+        hone_str found = {len > 0 ? p->ptr + lines->start : "", len};
+        if (len > 0 && found.ptr[len - 1] == '\r') found.len--; /* even if its LF is to come */
+        if (found.len > lines->limit_bytes)
             return hone_err_new(HONE_E_FULL, "'%s': line %zu has more than %zu bytes", lines->name,
                                 lines->number + 1, lines->limit_bytes);
         if (lf || (lines->ended && len > 0)) {
-            *line = (hone_str){p->ptr + lines->start, len};
-            if (line->len > 0 && line->ptr[line->len - 1] == '\r') line->len--;
+            *line = found;
             lines->start += len + (lf ? 1 : 0);
             lines->number++;
             *more = true;
@@ -98,6 +106,15 @@ hone_err hone_lines_next(hone_lines *lines, hone_str *line, bool *more) {
         HONE_TRY(fill(lines));
         searched = lines->start + scanned;
     }
+}
+
+bool hone_lines_ready(const hone_lines *lines) {
+    const hone_buf *p = &lines->pending;
+    if (lines->ended) return true;
+    if (p->len > lines->start && memchr(p->ptr + lines->start, '\n', p->len - lines->start))
+        return true;
+    struct pollfd source = {.fd = lines->fd, .events = POLLIN};
+    return poll(&source, 1, 0) > 0;
 }
 
 size_t hone_lines_number(const hone_lines *lines) { return lines->number; }

@@ -38,9 +38,10 @@ typedef enum hone_stream {
     HONE_STREAM_DROPOUT = 3,
 } hone_stream;
 
-/* A float in (0, 1), never 0, from 24 bits: safe under a logarithm. */
+/* A float in (0, 1), never 0 and never 1: safe under a logarithm. From 23 bits, because the
+ * half that keeps 0 away takes the 24th of a float. */
 static inline float hone_philox_unit(uint32_t word) {
-    return ((float)(word >> 8) + 0.5f) * (1.0f / 16777216.0f);
+    return ((float)(word >> 9) + 0.5f) * (1.0f / 8388608.0f);
 }
 
 #endif

@@ -6,6 +6,8 @@
 #include "base/err.h"
 
 HONE_NODISCARD hone_err hone_cmd_bench(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_embed(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_predict(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_tokenize(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_version(int argc, char **argv);
 

@@ -17,6 +17,8 @@ typedef struct command {
 
 static const command commands[] = {
     {"bench", hone_cmd_bench, "measure the speed"},
+    {"predict", hone_cmd_predict, "labels and scores of texts"},
+    {"embed", hone_cmd_embed, "embeddings of texts"},
     {"tokenize", hone_cmd_tokenize, "texts to token ids and offsets"},
     {"version", hone_cmd_version, "print the version"},
 };

@@ -46,6 +46,11 @@ hone_err hone_sequences_push(hone_sequences *s, const int32_t *ids, const int32_
     return HONE_OK;
 }
 
+void hone_sequences_pop(hone_sequences *s) {
+    s->count--;
+    s->tokens = s->count > 0 ? s->ends[s->count - 1] : 0;
+}
+
 /* One list of ids; *count may be 0 for a blank line. */
 static hone_err parse_ids(hone_str line, int32_t *ids, size_t *count) {
     *count = 0;

@@ -33,6 +33,9 @@ void hone_sequences_clear(hone_sequences *s);
 HONE_NODISCARD hone_err hone_sequences_push(hone_sequences *s, const int32_t *ids,
                                             const int32_t *types, size_t count);
 
+/* Take the last one off again; there is one. */
+void hone_sequences_pop(hone_sequences *s);
+
 /* Read a file of one list of ids a line: "[101, 2023, 102]" or "101 2023 102". CORRUPT names
  * the line. */
 HONE_NODISCARD hone_err hone_sequences_load(const char *path, hone_sequences *s);

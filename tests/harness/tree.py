@@ -17,7 +17,16 @@ TREES = {
     'build-tsan': ('', ['--buildtype=debugoptimized', '-Db_sanitize=thread', '-Db_lundef=false']),
     'build-clang': ('clang', ['--buildtype=release']),
     'build-fuzz': ('clang', [*ADDRESS, '-Dfuzz=true']),
+    # Never compiled: clang-tidy reads how it would be, with asserts, which say what holds.
+    'build-lint': ('clang', ['--buildtype=debug']),
 }
+
+
+def run(command, env=None):
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    failed = max(0, done.stdout.find('FAILED:'))  # not what went well before it
+    return f'$ {" ".join(command)}\n{done.stdout[failed:]}' if done.returncode else None
 
 
 class Tree:
@@ -25,23 +34,19 @@ class Tree:
         self.name = name
         self.path = ROOT / name
 
-    def build(self, targets=()):
-        """Set up once, then compile. Returns what went wrong, or None."""
-        commands = [['ninja', '-C', str(self.path), *targets]]
-        if not (self.path / 'build.ninja').exists():
-            compiler, options = TREES[self.name]
-            if (self.path / 'meson-private').exists():
-                shutil.rmtree(self.path)  # a setup that failed half-way
-            commands.insert(0, ['meson', 'setup', str(self.path), str(ROOT), *options])
-        else:
-            compiler = ''
+    def set_up(self):
+        """Have Meson write the tree, once. Returns what went wrong, or None."""
+        if (self.path / 'build.ninja').exists():
+            return None
+        if (self.path / 'meson-private').exists():
+            shutil.rmtree(self.path)  # a setup that failed half-way
+        compiler, options = TREES[self.name]
         env = dict(os.environ, CC=compiler) if compiler else None
-        for command in commands:
-            done = subprocess.run(command, env=env, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True)
-            if done.returncode != 0:
-                return f'$ {" ".join(command)}\n{done.stdout}'
-        return None
+        return run(['meson', 'setup', str(self.path), str(ROOT), *options], env)
+
+    def build(self):
+        """Set up, and compile. Returns what went wrong, or None."""
+        return self.set_up() or run(['ninja', '-C', str(self.path)])
 
     def _introspect(self, what):
         listed = subprocess.run(['meson', 'introspect', what, str(self.path)], check=True,
