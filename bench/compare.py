@@ -62,13 +62,13 @@ class Peer:
             [args.python, str(ROOT / 'bench' / 'peer.py'), '--peers', str(args.peers),
              '--kind', kind, '--engine', engine, '--model', model, '--threads', str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=args.log, text=True)
-        self.name = engine
+        self.name, self.log = engine, args.log.name
         self.version = self._read()['version']
 
     def _read(self):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f'{self.name} ended: see {LOG}')
+            sys.exit(f'{self.name} ended: see {self.log}')
         return json.loads(line)
 
     def _ask(self, **request):
@@ -345,6 +345,8 @@ def parse_args():
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--turn-s', type=float, default=1.0)
     parser.add_argument('--csv', default=str(ROOT / 'build' / 'compare.csv'))
+    parser.add_argument('--log', dest='log_path', default=str(ROOT / 'build' / 'compare.log'),
+                        help='what the peers say')
     args = parser.parse_args()
     if not args.prepared:
         parser.error('--prepared DIR is missing (or PEERS in the environment)')
@@ -358,7 +360,7 @@ def main():
     busy = os.getloadavg()[0]
     if busy > 0.5:
         say(f'warning: others use this machine (load {busy:.1f}); figures will be off')
-    with tempfile.TemporaryDirectory() as folder, open(LOG, 'w') as args.log:
+    with tempfile.TemporaryDirectory() as folder, open(args.log_path, 'w') as args.log:
         comparison = Comparison(args, pathlib.Path(folder))
         comparison.models('infer', INFER_WORKLOADS)
         comparison.models('train', TRAIN_WORKLOADS)
