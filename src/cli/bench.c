@@ -14,6 +14,7 @@ static const struct {
     const char *about;
 } benches[] = {
     {"infer", hone_bench_infer, "predictions of token ids"},
+    {"train", hone_bench_train, "optimiser steps over token ids"},
     {"tokenize", hone_bench_tokenize, "texts to tokens"},
 };
 enum { BENCHES = sizeof benches / sizeof benches[0] };

@@ -1,4 +1,4 @@
-/* trie.c: see trie_impl.h. The table doubles when half of it is taken. */
+/* trie.c: see trie_impl.h. The table doubles when three quarters of it are taken. */
 #include "text/trie_impl.h"
 
 #include <assert.h>
@@ -12,13 +12,13 @@ static hone_err grow(hone_trie *trie) {
     if (trie->nodes_max >= HONE_TRIE_NODES_MAX)
         return hone_err_new(HONE_E_FULL, "the strings have more than %d prefixes",
                             HONE_TRIE_NODES_MAX);
-    hone_trie bigger = {.shift = 32 - log2, .nodes_max = (uint32_t)(slots / 2)};
+    hone_trie bigger = {.shift = 32 - log2, .nodes_max = (uint32_t)(slots / 4 * 3)};
     bigger.slots = calloc(slots, sizeof *bigger.slots);
-    bigger.values = realloc(trie->values, slots / 2 * sizeof *bigger.values);
+    bigger.values = realloc(trie->values, slots / 4 * 3 * sizeof *bigger.values);
     if (bigger.values) trie->values = bigger.values;
     if (!bigger.slots || !bigger.values) {
         free(bigger.slots);
-        return hone_err_new(HONE_E_NOMEM, "no memory for %zu prefixes", slots / 2);
+        return hone_err_new(HONE_E_NOMEM, "no memory for %zu prefixes", slots / 4 * 3);
     }
     for (size_t i = 0; trie->slots && i < slots / 2; i++)
         if (trie->slots[i].child != 0)

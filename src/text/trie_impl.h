@@ -29,7 +29,7 @@ typedef struct hone_trie_slot {
 } hone_trie_slot;
 
 typedef struct hone_trie {
-    hone_trie_slot *slots; /* a power of two, at most half of them taken */
+    hone_trie_slot *slots; /* a power of two, at most three quarters of them taken */
     int32_t *values;       /* of each node; -1: no string ends there */
     unsigned shift;        /* 32 - log2 of the number of slots */
     uint32_t nodes;        /* the root counted */

@@ -103,7 +103,7 @@ static size_t count_code_points(hone_str s) {
     return count;
 }
 
-/* All tokens of one text, or the first limit and a few more. */
+/* The tokens of one text: all, or the first limit and a few more. */
 static hone_err encode_text(const hone_tokenizer *t, hone_arena *arena, hone_str text, size_t limit,
                             hone_words *out) {
     encoder e = {.tokenizer = t, .arena = arena};
@@ -212,11 +212,13 @@ hone_err hone_tokenizer_encode(const hone_tokenizer *tokenizer, hone_arena *aren
     HONE_TRY(check_text(text));
     if (is_pair) HONE_TRY(check_text(second));
 
-    /* A text that alone has max tokens or more counts the same, however many it has. */
+    /* One text is read only until it is long enough; of a pair all must be counted, to know
+     * which is the longer one. */
     size_t max = options.max_length ? options.max_length - template->specials : SIZE_MAX;
+    size_t limit = is_pair ? SIZE_MAX : max;
     hone_words texts[2] = {{0}};
-    HONE_TRY(encode_text(tokenizer, arena, text, max, &texts[0]));
-    if (is_pair) HONE_TRY(encode_text(tokenizer, arena, second, max, &texts[1]));
+    HONE_TRY(encode_text(tokenizer, arena, text, limit, &texts[0]));
+    if (is_pair) HONE_TRY(encode_text(tokenizer, arena, second, limit, &texts[1]));
     if (is_pair)
         truncate_pair(max, &texts[0].count, &texts[1].count);
     else if (texts[0].count > max)
