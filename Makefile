@@ -2,7 +2,8 @@
 BUILD ?= build
 SECONDS ?= 60
 PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv libdnnl-dev libgomp1 \
-           libcmocka-dev libjansson-dev libutf8proc-dev libcurl4-gnutls-dev libgnutls28-dev zlib1g-dev
+           libcmocka-dev libjansson-dev libcurl4-gnutls-dev libgnutls28-dev zlib1g-dev \
+           libarchive-dev
 CLANG = clang libclang-rt-14-dev
 
 .PHONY: all deps demo test test-live fuzz lint format layers tsan check-clang install clean
@@ -22,12 +23,10 @@ demo: all
 test: all
 	@tests/run.py --build $(BUILD)
 
-# Against torch and transformers themselves (CPU), in a virtual environment of their own.
+# Against torch and transformers themselves, in a virtual environment of their own (some GB), or
+# in the Python that HONE_LIVE_PYTHON names.
 test-live: all
-	@[ -x .venv-live/bin/python ] || python3 -m venv .venv-live
-	@[ -f .venv-live/complete ] || { .venv-live/bin/pip install --quiet torch transformers \
-	  tokenizers safetensors && touch .venv-live/complete; }
-	@.venv-live/bin/python tests/live/run.py
+	@tests/live/run.py
 
 # Each fuzzer for SECONDS, from its corpus; what crashes is kept in build-fuzz/.
 fuzz: deps

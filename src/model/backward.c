@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    GRAD_ROWS = 256,      /* rows of a weight's gradient made at a time */
+    GRAD_ROWS = 768,      /* rows of a weight's gradient made at a time: the engine likes many */
     SCATTER_COLUMNS = 64, /* columns of the embeddings' gradients made at a time */
     PARTIALS = 4,         /* per tile: norm 1 weight and bias, norm 2 weight and bias */
 };

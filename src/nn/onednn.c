@@ -234,7 +234,9 @@ size_t hone_product_scratch_bytes(const hone_product *p) { return p->scratch_byt
 const char *hone_product_engine(const hone_product *p) { return p->engine; }
 
 /* oneDNN takes what it only reads as a mutable pointer, too. */
-static void *readable(const void *ptr) { return (void *)(uintptr_t)ptr; }
+static void *readable(const void *ptr) {
+    return (void *)(uintptr_t)ptr; /* NOLINT(performance-no-int-to-ptr) */
+}
 
 hone_err hone_product_pack(const hone_product *p, const float *weight, size_t n_stride,
                            size_t k_stride, void *packed) {

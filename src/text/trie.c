@@ -12,21 +12,25 @@ static hone_err grow(hone_trie *trie) {
     if (trie->nodes_max >= HONE_TRIE_NODES_MAX)
         return hone_err_new(HONE_E_FULL, "the strings have more than %d prefixes",
                             HONE_TRIE_NODES_MAX);
-    hone_trie bigger = {.shift = 32 - log2, .nodes_max = (uint32_t)(slots / 4 * 3)};
+    hone_trie bigger = {.shift = 32 - log2};
     bigger.slots = calloc(slots, sizeof *bigger.slots);
-    bigger.values = realloc(trie->values, slots / 4 * 3 * sizeof *bigger.values);
-    if (bigger.values) trie->values = bigger.values;
-    if (!bigger.slots || !bigger.values) {
+    int32_t *values = realloc(trie->values, slots / 4 * 3 * sizeof *values);
+    if (values) trie->values = values;
+    if (!bigger.slots || !values) {
         free(bigger.slots);
         return hone_err_new(HONE_E_NOMEM, "no memory for %zu prefixes", slots / 4 * 3);
     }
     for (size_t i = 0; trie->slots && i < slots / 2; i++)
         if (trie->slots[i].child != 0)
             *hone_trie_find(&bigger, trie->slots[i].edge) = trie->slots[i];
-    bigger.nodes = trie->slots ? trie->nodes : 1;
-    if (!trie->slots) bigger.values[HONE_TRIE_ROOT] = -1;
+    if (!trie->slots) {
+        trie->nodes = 1;
+        values[HONE_TRIE_ROOT] = -1;
+    }
     free(trie->slots);
-    *trie = bigger;
+    trie->slots = bigger.slots;
+    trie->shift = bigger.shift;
+    trie->nodes_max = (uint32_t)(slots / 4 * 3);
     return HONE_OK;
 }
 

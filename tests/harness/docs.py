@@ -1,8 +1,8 @@
 """Every path of the repository that a document names in backticks exists.
 
 A word in backticks is taken for such a path when it starts with something that stands in the root
-or is a room of src/ (`base/err.h` is read from src/, as an #include is), or when it ends like a
-source file. `<name>` and `*` stand for anything; at least one path must fit. What a build makes
+or is a room of src/ (`base/err.h` is read from src/, as an #include is), or when it ends like one of
+our sources (`dnnl.h` alone may be the system's). `<name>` and `*` stand for anything; at least one path must fit. What a build makes
 and what lies outside the repository is not looked at."""
 import re
 
@@ -11,7 +11,7 @@ from .tree import ROOT
 DOCUMENTS = ['README.md', 'ARCHITECTURE.md', 'HACKING.md']
 OUTSIDE = re.compile(r'\.\./|/|~|build|\.venv|\.cache')
 PATH = re.compile(r'[\w.*<>{},+-]+(?:/[\w.*<>+-]+)*/?')
-SOURCE = re.compile(r'.*\.(?:c|h|py|md|build)')
+SOURCE = re.compile(r'.*/.*\.(?:c|h|py|md|build)|[^/]*\.(?:py|md)')
 
 
 def looks_like_a_path(word):

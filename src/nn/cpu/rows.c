@@ -5,9 +5,11 @@
 enum { MASK_CHUNK = 1024 }; /* floats of mask made at a time; a multiple of MASK_GROUP */
 
 /* Run body for vectors at i, then the rest; V(p) loads, S(p, v) stores. */
+// NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared cannot have them
 #define FOR_VECTORS(i, count)      \
     size_t i = 0, n_##i = (count); \
     for (; i + LANES <= n_##i; i += LANES)
+// NOLINTEND(bugprone-macro-parentheses)
 
 /* x * mask + residual (each optional) into sum. */
 static void drop_and_add(const hone_norm_args *a, size_t row, float *sum) {

@@ -119,7 +119,7 @@ ALWAYS_INLINE void philox_eight(const uint64_t seed, const uint32_t c[4], uint32
         k1 += 0xBB67AE85U;
     }
     const __m256i out[4] = {c0, c1, c2, c3};
-    for (int w = 0; w < 4; w++)
+    for (size_t w = 0; w < 4; w++)
         _mm256_storeu_si256((__m256i *)(void *)(words + w * MASK_COUNTERS), out[w]);
 }
 #else
@@ -144,11 +144,11 @@ ALWAYS_INLINE void vec_mask(float *mask, size_t count, float p, uint64_t seed, u
         /* stream and step share a word: 2^28 steps are more than anyone trains */
         philox_eight(seed, (uint32_t[4]){first, row, step << 4 | stream, site}, words);
         philox_eight(seed, (uint32_t[4]){first + 8, row, step << 4 | stream, site}, words + 8);
-        for (int e = 0; e < MASK_GROUP; e += LANES) {
+        for (size_t e = 0; e < MASK_GROUP; e += LANES) {
             veci bits;
             memcpy(&bits, words + e / 16 % 4 * MASK_COUNTERS + e % 16, sizeof bits);
             bits = e < MASK_GROUP / 2 ? bits & 0xFFFF : (bits >> 16) & 0xFFFF;
-            vec_store(mask + at + (size_t)e, (vec)((veci)keep & (bits >= threshold)));
+            vec_store(mask + at + e, (vec)((veci)keep & (bits >= threshold)));
         }
     }
 }

@@ -1,0 +1,140 @@
+/* cache.c: see cache.h. The lock is flock's: it goes with the process, however that ends.
+ * The lock's file stays, because deleting it would let two processes lock two files. */
+#include "cli/cache.h"
+
+#include "base/env.h"
+#include "base/file.h"
+#include "cli/checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory for a path"); }
+
+static hone_err io_err(const char *doing, const char *path) {
+    return hone_err_new(HONE_E_IO, "%s '%s': %s", doing, path, strerror(errno));
+}
+
+hone_err hone_cache_root(hone_arena *arena, const char *flag, const char **out) {
+    const char *own = flag ? flag : hone_env("HONE_CACHE");
+    const char *shared = hone_env("XDG_CACHE_HOME");
+    const char *home = hone_env("HOME");
+    if (own) {
+        *out = own;
+        return HONE_OK;
+    }
+    if (!shared && !home)
+        return hone_err_new(HONE_E_INVALID,
+                            "no folder for the cache: give --cache DIR, or set HONE_CACHE");
+    const char *path = shared ? hone_path_join(arena, shared, "hone")
+                              : hone_path_join(arena, home, ".cache/hone");
+    if (!path) return no_memory();
+    *out = path;
+    return HONE_OK;
+}
+
+hone_err hone_cache_open(hone_arena *arena, const char *root, const char *kind, const char *name,
+                         const char *version, hone_cache_entry *out) {
+    char partial[300], lock[300];
+    if (snprintf(partial, sizeof partial, ".%s.partial", version) >= (int)sizeof partial ||
+        snprintf(lock, sizeof lock, ".%s.lock", version) >= (int)sizeof lock)
+        return hone_err_new(HONE_E_INVALID, "the name '%s' is too long", version);
+    const char *parent = hone_path_join(arena, root, kind);
+    if (parent) parent = hone_path_join(arena, parent, name);
+    if (!parent) return no_memory();
+    hone_cache_entry entry = {.dir = hone_path_join(arena, parent, version),
+                              .partial = hone_path_join(arena, parent, partial),
+                              .lock = hone_path_join(arena, parent, lock),
+                              .lock_fd = -1};
+    if (!entry.dir || !entry.partial || !entry.lock) return no_memory();
+    *out = entry;
+    return HONE_OK;
+}
+
+/* mkdir -p of every folder above and including path. */
+static hone_err make_dirs(const char *path) {
+    char part[4096];
+    size_t len = strlen(path);
+    if (len >= sizeof part) return hone_err_new(HONE_E_INVALID, "the path '%s' is too long", path);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST) return io_err("create folder", part);
+    }
+    return HONE_OK;
+}
+
+static hone_err take_lock(hone_cache_entry *entry) {
+    int fd = open(entry->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) return io_err("create", entry->lock);
+    int rc = flock(fd, LOCK_EX | LOCK_NB);
+    if (rc != 0 && errno == EWOULDBLOCK) {
+        fprintf(stderr, "another hone is fetching '%s': waiting for it\n", entry->dir);
+        do rc = flock(fd, LOCK_EX);
+        while (rc != 0 && errno == EINTR);
+    }
+    if (rc != 0) {
+        hone_err err = io_err("lock", entry->lock);
+        (void)close(fd); /* nothing was written */
+        return err;
+    }
+    entry->lock_fd = fd;
+    return HONE_OK;
+}
+
+hone_err hone_cache_begin(hone_cache_entry *entry) {
+    HONE_TRY(make_dirs(entry->partial));
+    HONE_TRY(take_lock(entry));
+    /* The one who held the lock may have renamed it. */
+    return make_dirs(entry->partial);
+}
+
+/* Delete from a folder the files that are a checkpoint's, or those that are not. */
+static hone_err clear(const char *path, bool checkpoint_files) {
+    DIR *dir = opendir(path);
+    if (!dir) return io_err("open", path);
+    hone_err err = HONE_OK;
+    for (const struct dirent *entry; !hone_failed(err) && (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
+        if ((hone_checkpoint_file_find(hone_str_of(name)) != NULL) != checkpoint_files) continue;
+        if (unlinkat(dirfd(dir), name, 0) != 0) err = io_err("clear", path);
+    }
+    (void)closedir(dir); /* nothing to lose */
+    return err;
+}
+
+/* fsync a folder, so that the names in it last. */
+static hone_err sync_dir(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return io_err("open", path);
+    hone_err err = fsync(fd) == 0 ? HONE_OK : io_err("sync", path);
+    (void)close(fd); /* read-only, nothing to lose */
+    return err;
+}
+
+hone_err hone_cache_commit(hone_arena *arena, hone_cache_entry *entry) {
+    HONE_TRY(clear(entry->partial, false));
+    HONE_TRY(sync_dir(entry->partial));
+    if (hone_file_exists(entry->dir)) {
+        HONE_TRY(clear(entry->dir, true));
+        if (rmdir(entry->dir) != 0) return io_err("replace", entry->dir);
+    }
+    if (rename(entry->partial, entry->dir) != 0) return io_err("rename to", entry->dir);
+    const char *parent = hone_path_join(arena, entry->dir, "..");
+    return parent ? sync_dir(parent) : no_memory();
+}
+
+void hone_cache_close(hone_cache_entry *entry) {
+    if (entry->lock_fd < 0) return;
+    (void)rmdir(entry->partial); /* only when nothing has come, for a mistyped name */
+    (void)close(entry->lock_fd); /* the lock goes with it */
+    entry->lock_fd = -1;
+}

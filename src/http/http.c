@@ -1,1 +1,0 @@
-/* placeholder */ typedef int hone_http_room;
