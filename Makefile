@@ -23,12 +23,10 @@ demo: all
 test: all
 	@tests/run.py --build $(BUILD)
 
-# Against torch and transformers themselves (CPU), in a virtual environment of their own.
+# Against torch and transformers themselves, in a virtual environment of their own (some GB), or
+# in the Python that HONE_LIVE_PYTHON names.
 test-live: all
-	@[ -x .venv-live/bin/python ] || python3 -m venv .venv-live
-	@[ -f .venv-live/complete ] || { .venv-live/bin/pip install --quiet torch transformers \
-	  tokenizers safetensors && touch .venv-live/complete; }
-	@.venv-live/bin/python tests/live/run.py
+	@tests/live/run.py
 
 # Each fuzzer for SECONDS, from its corpus; what crashes is kept in build-fuzz/.
 fuzz: deps
