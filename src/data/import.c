@@ -177,20 +177,19 @@ static hone_err json_label(import *in, const json_t *value, size_t line, hone_st
                         in->name, line, HONE_ARG(in->label_column));
 }
 
-static hone_err no_such_key(const import *in, hone_str column, const json_t *object, size_t line) {
+static hone_err no_such_key(const import *in, hone_str column, json_t *object, size_t line) {
     char found[256];
     size_t used = 0;
     found[0] = '\0';
-    /* jansson iterates over mutable objects only; nothing is changed here */
-    for (void *i = json_object_iter((json_t *)(uintptr_t)object); i && used < sizeof found;
-         i = json_object_iter_next((json_t *)(uintptr_t)object, i))
+    for (void *i = json_object_iter(object); i && used < sizeof found;
+         i = json_object_iter_next(object, i))
         used += (size_t)snprintf(found + used, sizeof found - used, "%s'%.60s'", used ? ", " : "",
                                  json_object_iter_key(i));
     return hone_err_new(HONE_E_INVALID, "'%s' line %zu has no key '%.*s', only %s%s", in->name,
                         line, HONE_ARG(column), found, used < sizeof found ? "" : "...");
 }
 
-static hone_err add_object(import *in, const json_t *object, size_t line) {
+static hone_err add_object(import *in, json_t *object, size_t line) {
     const json_t *text = json_object_getn(object, in->text_column.ptr, in->text_column.len);
     const json_t *label = json_object_getn(object, in->label_column.ptr, in->label_column.len);
     if (!text) return no_such_key(in, in->text_column, object, line);
