@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 TOLERANCE = 1e-4  # of logits; of losses; of weights, as |a - b| / |b| per tensor
 WORDS = [f'{a}{b}' for a in 'bdfgklmnpr' for b in ('a', 'e', 'i', 'o', 'u', 'an', 'en')]
-RECIPE = dict(epochs=6, lr=1e-3, warmup=2, weight_decay=0.05, clip=1.0)
+RECIPE = dict(epochs=6, lr=1e-3, warmup=2, weight_decay=0.2, clip=1.0)
 NO_DROPOUT = {
     bert: dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
     distilbert: dict(dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0),
