@@ -2,7 +2,7 @@
 BUILD ?= build
 SECONDS ?= 60
 PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv libdnnl-dev libgomp1 \
-           libcmocka-dev libjansson-dev libutf8proc-dev libcurl4-gnutls-dev libgnutls28-dev zlib1g-dev \
+           libcmocka-dev libjansson-dev libcurl4-gnutls-dev libgnutls28-dev zlib1g-dev \
            libarchive-dev
 CLANG = clang libclang-rt-14-dev
 

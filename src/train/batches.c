@@ -128,6 +128,8 @@ void hone_batches_shuffle(uint32_t *order, size_t count, uint64_t seed, size_t e
 
 hone_err hone_batcher_init(hone_arena *arena, const hone_examples *examples, size_t sequences_max,
                            size_t tokens_max, hone_batcher *out) {
+    size_t tokens = examples->starts[examples->count];
+    if (tokens_max > tokens) tokens_max = tokens;
     if (tokens_max < examples->longest) tokens_max = examples->longest;
     if (tokens_max > INT32_MAX) tokens_max = INT32_MAX;
     if (sequences_max > examples->count) sequences_max = examples->count;

@@ -71,9 +71,18 @@ static void test_adamw__rate_zero_moves_nothing(void **state) {
     hone_pool *pool = NULL;
     CHECK_OK(hone_pool_create(1, &pool));
     fill();
-    hone_adamw_args args = {.values = values, .m = m, .v = v, .grads = grads, .spans = spans,
-                            .span_count = 4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
-                            .weight_decay = 0.1, .grad_scale = 1, .step = 1};
+    hone_adamw_args args = {.values = values,
+                            .m = m,
+                            .v = v,
+                            .grads = grads,
+                            .spans = spans,
+                            .span_count = 4,
+                            .beta1 = 0.9,
+                            .beta2 = 0.999,
+                            .eps = 1e-8,
+                            .weight_decay = 0.1,
+                            .grad_scale = 1,
+                            .step = 1};
     hone_adamw_step(pool, &args);
     for (size_t i = 0; i < COUNT; i++) assert_true(values[i] == draw(3 * i));
     hone_pool_destroy(pool);

@@ -18,7 +18,7 @@ static hone_arena *arena_of(void) {
 /* targets 0 0 1 1 2, predictions 0 1 1 1 0; class 3 occurs nowhere */
 static void test_metrics__classes_by_hand(void **state) {
     (void)state;
-    const float values[] = {2, 0, 0, 0, /**/ 0, 2, 0, 0, /**/ 0, 2, 0, 0,
+    const float values[] = {2,      0, 0, 0, /**/ 0, 2, 0, 0, /**/ 0, 2, 0, 0,
                             /**/ 0, 2, 0, 0, /**/ 2, 0, 0, 0};
     const int32_t targets[] = {0, 0, 1, 1, 2};
     hone_arena *arena = arena_of();
