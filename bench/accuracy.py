@@ -185,16 +185,17 @@ def run_hone(args, task, seed, paths):
     out = args.work / task / f'hone-{seed}'
     command = [args.hone, 'train', '--base', args.base, '--train', paths[0], '--eval', paths[1],
                '--out', out, '--epochs', RECIPE['epochs'], '--batch-size', RECIPE['batch_size'],
-               '--lr', RECIPE['lr'], '--warmup', RECIPE['warmup'], '--seed', seed,
+               '--lr', RECIPE['lr'], '--warmup', RECIPE['warmup'], '--weight-decay',
+               RECIPE['weight_decay'], '--clip', RECIPE['clip'], '--seed', seed,
                '--max-length', MAX_LENGTH[task], '--threads', args.threads]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.monotonic()
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
-    seconds = time.monotonic() - begin
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit('hone train failed')
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     metrics = json.loads(done.stdout)
     version = subprocess.run([str(args.hone), 'version'], stdout=subprocess.PIPE, text=True)
-    return dict(accuracy=metrics['accuracy'], loss=metrics['loss'], seconds=seconds,
+    return dict(accuracy=metrics['accuracy'], loss=metrics['loss'], seconds=metrics['seconds'],
                 cpu_seconds=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
                 examples=count_lines(paths[0]), judged=count_lines(paths[1]),
                 versions={'hone': version.stdout.split()[1], 'commit': commit()})

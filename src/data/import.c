@@ -180,14 +180,11 @@ static hone_err json_label(import *in, const json_t *value, size_t line, hone_st
 static hone_err no_such_key(const import *in, hone_str column, json_t *object, size_t line) {
     char found[256];
     size_t used = 0;
-    const char *key = NULL;
-    json_t *value = NULL;
     found[0] = '\0';
-    json_object_foreach(object, key, value) {
-        if (used < sizeof found)
-            used += (size_t)snprintf(found + used, sizeof found - used, "%s'%.60s'",
-                                     used ? ", " : "", key);
-    }
+    for (void *i = json_object_iter(object); i && used < sizeof found;
+         i = json_object_iter_next(object, i))
+        used += (size_t)snprintf(found + used, sizeof found - used, "%s'%.60s'", used ? ", " : "",
+                                 json_object_iter_key(i));
     return hone_err_new(HONE_E_INVALID, "'%s' line %zu has no key '%.*s', only %s%s", in->name,
                         line, HONE_ARG(column), found, used < sizeof found ? "" : "...");
 }

@@ -75,6 +75,7 @@ static void norm_piece(void *ctx, size_t index, size_t worker) {
 
 size_t hone_norm_partials(size_t count) { return (count + NORM_PIECE - 1) / NORM_PIECE; }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): partials is written, through w
 double hone_norm(hone_pool *pool, const float *x, size_t count, double *partials) {
     norm_work w = {x, count, partials};
     size_t pieces = hone_norm_partials(count);

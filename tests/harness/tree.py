@@ -2,10 +2,13 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+PROGRESS = re.compile(r'\[\d+/\d+\] ')  # what ninja says of a step that went well
 
 # -Db_lundef=false: a library of a sanitized tree may leave the sanitizer's symbols open.
 ADDRESS = ['--buildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Db_lundef=false']
@@ -25,8 +28,8 @@ TREES = {
 def run(command, env=None):
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True)
-    failed = max(0, done.stdout.find('FAILED:'))  # not what went well before it
-    return f'$ {" ".join(command)}\n{done.stdout[failed:]}' if done.returncode else None
+    said = [line for line in done.stdout.splitlines() if not PROGRESS.match(line)]
+    return '\n'.join([f'$ {" ".join(command)}', *said]) if done.returncode else None
 
 
 class Tree:
