@@ -35,6 +35,14 @@ def make_base(folder):
     (folder / 'tokenizer_config.json').write_text('{"do_lower_case": true}')
 
 
+def stamp(path):
+    """When the file was written last; None while there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 class Train(Case):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='hone-train-'))
@@ -125,11 +133,9 @@ class Train(Case):
         for _ in range(40):
             run = subprocess.Popen([HONE, *map(str, command)], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
-            deadline, stamp = time.monotonic() + 60, None
-            if checkpoint.exists():
-                stamp = checkpoint.stat().st_mtime_ns
+            deadline, before = time.monotonic() + 60, stamp(checkpoint)
             while run.poll() is None and time.monotonic() < deadline:
-                if checkpoint.exists() and checkpoint.stat().st_mtime_ns != stamp:
+                if stamp(checkpoint) not in (None, before):
                     break
             run.send_signal(signal.SIGKILL)
             run.communicate()
