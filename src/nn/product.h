@@ -3,7 +3,7 @@
  *     out[rows, n] = (accumulate ? out : 0) + in[rows, k] W^T + bias        W is [n, k]
  *
  * A product is a shape; any number of weights of that shape are packed for it into memory of
- * the caller. Rows come in tiles of 8, 16, ... 64: the height of each is fixed here so that
+ * the caller. Rows come in tiles of 8, 16, ... 128: the height of each is fixed here so that
  * everything the engine needs is made at load, and so that a result never depends on how
  * many threads share the tiles. A tile that is not full computes up to 7 scratch rows.
  *
@@ -22,7 +22,7 @@
 
 enum {
     HONE_TILE_UNIT = 8,
-    HONE_TILE_ROWS_MAX = 64,
+    HONE_TILE_ROWS_MAX = 128,
 };
 
 typedef struct hone_product hone_product;
