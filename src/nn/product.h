@@ -9,6 +9,7 @@
  *
  * oneDNN does the work, on the calling thread alone. Where it has AVX-512 its matmul
  * (brgemm) is the fastest; on AVX2 its 1x1 convolution is: bench/SPEED.md has the figures.
+ * A shape that the faster has no kernel for goes to the other.
  *
  * Threads: a product is read-only after create.
  */
