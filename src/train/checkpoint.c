@@ -85,10 +85,10 @@ hone_err hone_checkpoint_load(const char *path, const hone_fingerprint *fingerpr
     HONE_TRY(hone_map_open(path, &map));
     header want = header_of(fingerprint, sections, count);
     hone_err err = check(path, map.bytes, &want);
-    const char *from = map.bytes.ptr + sizeof want;
+    size_t at = sizeof want;
     for (size_t i = 0; i < count && !hone_failed(err); i++) {
-        memcpy(sections[i].ptr, from, sections[i].size_bytes);
-        from += sections[i].size_bytes;
+        memcpy(sections[i].ptr, map.bytes.ptr + at, sections[i].size_bytes);
+        at += sections[i].size_bytes;
     }
     hone_map_close(&map);
     return err;
