@@ -10,6 +10,7 @@
 #include "nn/adamw.h"
 
 #include "base/clock.h"
+#include "base/heap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,7 @@ hone_err hone_bench_train(int argc, char **argv) {
     bool help = false;
     HONE_TRY(hone_options_parse(&usage, options, argc, argv, NULL, 0, &words, &help));
     if (help) return HONE_OK;
+    hone_heap_keep();
     if (b.batch == 0 || b.repeat == 0)
         return hone_err_new(HONE_E_INVALID, "--batch and --repeat must be at least 1");
     hone_err err = measure(&b);

@@ -2,6 +2,7 @@
  * to stderr (one line that is rewritten on a terminal, a line now and then elsewhere), the
  * figures to stdout as one JSON. */
 #include "base/clock.h"
+#include "base/heap.h"
 #include "cli/commands.h"
 #include "cli/data_options.h"
 #include "cli/metrics_json.h"
@@ -183,6 +184,7 @@ hone_err hone_cmd_train(int argc, char **argv) {
     hone_err err = parse(argc, argv, &args, &help_shown);
     if (hone_failed(err) || help_shown) return err;
 
+    hone_heap_keep();
     hone_arena *arena = NULL;
     hone_pool *pool = NULL;
     err = hone_arena_create(memory_max, &arena);

@@ -3,7 +3,7 @@
  *     embed --> [ attention --> tile: out, norm, up, gelu, down, norm, next q k v ] x layers --> head
  *
  * Two kinds of work alternate, each shared out over the pool: attention by (sequence, head),
- * everything else by tiles of at most 64 rows that stay in a core's cache from the
+ * everything else by tiles of at most 128 rows that stay in a core's cache from the
  * attention's output to the next layer's q, k and v.
  *
  * The head looks only at the first token of each sequence. So the last layer projects k and v

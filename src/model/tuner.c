@@ -6,7 +6,6 @@
 #include "model/encoder_impl.h"
 #include "model/safetensors.h"
 
-#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,14 +113,6 @@ static hone_err build(hone_tuner *t, const char *dir, uint64_t seed) {
     return HONE_OK;
 }
 
-/* oneDNN packs both sides of a weight's gradient into memory that it allocates and frees at
- * every call. By default glibc gives such sizes back to the system each time, and a tenth of
- * a training went into page faults. */
-static void keep_freed_memory(void) {
-    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
-}
-
 hone_err hone_tuner_create(const char *dir, hone_config config, uint64_t seed, hone_tuner **out) {
     hone_tuner *t = calloc(1, sizeof *t);
     if (!t) {
@@ -129,7 +120,6 @@ hone_err hone_tuner_create(const char *dir, hone_config config, uint64_t seed, h
         return hone_err_new(HONE_E_NOMEM, "no memory for a training");
     }
     t->config = config;
-    keep_freed_memory();
     hone_err err = build(t, dir, seed);
     if (hone_failed(err))
         hone_tuner_destroy(t);

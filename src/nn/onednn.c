@@ -4,10 +4,11 @@
  * channels (nhwc), and a linear layer a 1x1 convolution. On AVX2 that path has packed
  * weights and a kernel at 85-95 % of the machine's peak, where its matmul packs the weights
  * anew on every call (40-80 %). With AVX-512 its matmul takes packed weights, at 90 %.
+ * Shapes that one of them leaves to a reference loop (odd sizes, old machines) go to the other.
  *
  * Both are written down here as the same thing: a primitive per height and per
  * `accumulate`, with source, weight, bias and destination. */
-#include "nn/product.h"
+#include "nn/product_impl.h"
 
 #include <assert.h>
 #include <dnnl.h>
@@ -36,6 +37,7 @@ struct hone_product {
     size_t k;
     size_t n;
     bool is_matmul;
+    bool is_reference; /* some primitive is */
     dnnl_memory_desc_t packed;
     dnnl_memory_desc_t bias;
     size_t scratch_bytes;
@@ -142,6 +144,14 @@ static dnnl_status_t make_attr(bool accumulate, dnnl_primitive_attr_t *out) {
     return status;
 }
 
+/* oneDNN's name of what runs a primitive, such as "jit_1x1:avx2" or "ref:any". */
+static const char *name_of(const_dnnl_primitive_desc_t pd) {
+    const char *name = NULL;
+    dnnl_status_t status = dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0,
+                                                     (void *)&name);
+    return status == dnnl_success && name ? name : "";
+}
+
 /* The tallest tile chooses the layout of the weight, the others follow it. */
 static dnnl_status_t choose_layout(hone_product *p) {
     dnnl_primitive_attr_t attr = NULL;
@@ -150,13 +160,8 @@ static dnnl_status_t choose_layout(hone_product *p) {
     dnnl_status_t status = make_attr(false, &attr);
     if (status == dnnl_success) status = describe(p, HONE_TILE_ROWS_MAX, &any, attr, &pd);
     if (status == dnnl_success) {
-        const char *name = "";
         p->packed = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-        if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) ==
-            dnnl_success) {
-            size_t len = strnlen(name, sizeof p->engine - 1);
-            memcpy(p->engine, name, len);
-        }
+        memcpy(p->engine, name_of(pd), strnlen(name_of(pd), sizeof p->engine - 1));
         (void)dnnl_primitive_desc_destroy(pd);
     }
     if (attr) (void)dnnl_primitive_attr_destroy(attr);
@@ -174,6 +179,7 @@ static dnnl_status_t make_primitive(hone_product *p, size_t rows, bool accumulat
             pd, dnnl_query_scratchpad_md, 0);
         size_t bytes = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
         if (bytes > p->scratch_bytes) p->scratch_bytes = bytes;
+        if (strstr(name_of(pd), "ref")) p->is_reference = true;
         status = dnnl_primitive_create(out, pd);
         (void)dnnl_primitive_desc_destroy(pd);
     }
@@ -198,13 +204,14 @@ static dnnl_status_t make_all(hone_product *p) {
     return status;
 }
 
-hone_err hone_product_create(size_t k, size_t n, hone_product **out) {
+hone_err hone_product_create_with(hone_product_kind kind, size_t k, size_t n, hone_product **out) {
+    assert(k > 0 && n > 0);
     HONE_TRY(start());
     hone_product *p = calloc(1, sizeof *p);
     if (!p) return hone_err_new(HONE_E_NOMEM, "no memory for a product");
     p->k = k;
     p->n = n;
-    p->is_matmul = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+    p->is_matmul = kind == HONE_PRODUCT_MATMUL;
     p->zero_bias = calloc(n, sizeof *p->zero_bias);
     dnnl_status_t status = p->zero_bias ? make_all(p) : dnnl_out_of_memory;
     if (status != dnnl_success) {
@@ -214,6 +221,31 @@ hone_err hone_product_create(size_t k, size_t n, hone_product **out) {
     }
     *out = p;
     return HONE_OK;
+}
+
+bool hone_product_is_reference(const hone_product *p) { return p->is_reference; }
+
+/* The kind that is fastest here, unless it has no kernel of its own for the shape. */
+hone_err hone_product_create(size_t k, size_t n, hone_product **out) {
+    HONE_TRY(start());
+    bool is_wide = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+    hone_product *first = NULL, *second = NULL;
+    hone_err err = hone_product_create_with(
+        is_wide ? HONE_PRODUCT_MATMUL : HONE_PRODUCT_CONVOLUTION, k, n, &first);
+    if (first && !first->is_reference) {
+        *out = first;
+        return err;
+    }
+    if (err.code == HONE_E_NOMEM) return err;
+    err = hone_product_create_with(is_wide ? HONE_PRODUCT_CONVOLUTION : HONE_PRODUCT_MATMUL, k, n,
+                                   &second);
+    if (first && hone_failed(err)) { /* slow is better than none */
+        *out = first;
+        return HONE_OK;
+    }
+    hone_product_destroy(first);
+    if (!hone_failed(err)) *out = second;
+    return err;
 }
 
 void hone_product_destroy(hone_product *p) {

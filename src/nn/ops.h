@@ -19,7 +19,7 @@
 typedef struct hone_drop {
     float p; /* in [0, 1): share of elements set to 0; the others are scaled by 1 / (1 - p) */
     uint64_t seed;
-    uint32_t step;
+    uint32_t step; /* < 2^28 */
     uint32_t site; /* hone_drop_site: no two places of a network share one */
 } hone_drop;
 
@@ -31,6 +31,7 @@ typedef enum hone_drop_kind {
     HONE_DROP_POOLED,
 } hone_drop_kind;
 
+/* layer < 4096, micro (index of a micro-batch in its step) < 65536. */
 static inline uint32_t hone_drop_site(hone_drop_kind kind, size_t layer, uint32_t micro) {
     return (uint32_t)kind | (uint32_t)(layer & 0xFFFU) << 4 | micro << 16;
 }
@@ -62,7 +63,8 @@ typedef struct hone_norm_grad_args {
 
 /* One head of one sequence: out = dropout(softmax(q k^T * scale)) v. */
 typedef struct hone_attention_args {
-    size_t q_rows, kv_rows, dim; /* q_rows is kv_rows, or 1 when only the first token is asked */
+    size_t q_rows, kv_rows, dim; /* q_rows is kv_rows, or 1 when only the first token is asked;
+                                  * with drop, kv_rows <= 2^19 */
     float scale;                 /* 1 / sqrt(dim) */
     const float *q;
     size_t q_stride; /* from row to row, in floats */
@@ -89,10 +91,12 @@ typedef struct hone_ops {
     void (*norm)(const hone_norm_args *args);
     void (*norm_grad)(const hone_norm_grad_args *args);
 
-    /* out = x * Phi(x), Phi the normal distribution function (exact GELU, to 2e-7). */
+    /* out = x * Phi(x), Phi the normal distribution function (exact GELU, to 5e-7).
+     * out may be x. */
     void (*gelu)(float *out, const float *x, size_t count);
 
-    /* grad = grad * gelu'(x), and act = gelu(x) again, so that it need not be kept. */
+    /* grad = grad * gelu'(x), and act = gelu(x) again, so that it need not be kept.
+     * act may be x. */
     void (*gelu_grad)(float *grad, float *act, const float *x, size_t count);
 
     void (*attention)(const hone_attention_args *args);
@@ -111,7 +115,7 @@ typedef struct hone_ops {
     float (*dot)(const float *a, const float *b, size_t count);
 } hone_ops;
 
-/* The widest table this machine runs; HONE_ISA=generic|avx2|avx512 in hone_ops_find's words. */
+/* The widest table this machine runs. */
 const hone_ops *hone_ops_best(void);
 
 /* The table of that name; NULL when this machine cannot run it or there is none. */

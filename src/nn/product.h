@@ -3,12 +3,13 @@
  *     out[rows, n] = (accumulate ? out : 0) + in[rows, k] W^T + bias        W is [n, k]
  *
  * A product is a shape; any number of weights of that shape are packed for it into memory of
- * the caller. Rows come in tiles of 8, 16, ... 64: the height of each is fixed here so that
+ * the caller. Rows come in tiles of 8, 16, ... 128: the height of each is fixed here so that
  * everything the engine needs is made at load, and so that a result never depends on how
  * many threads share the tiles. A tile that is not full computes up to 7 scratch rows.
  *
  * oneDNN does the work, on the calling thread alone. Where it has AVX-512 its matmul
  * (brgemm) is the fastest; on AVX2 its 1x1 convolution is: bench/SPEED.md has the figures.
+ * A shape that the faster has no kernel for goes to the other.
  *
  * Threads: a product is read-only after create.
  */
@@ -22,7 +23,7 @@
 
 enum {
     HONE_TILE_UNIT = 8,
-    HONE_TILE_ROWS_MAX = 64,
+    HONE_TILE_ROWS_MAX = 128,
 };
 
 typedef struct hone_product hone_product;

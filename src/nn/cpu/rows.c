@@ -4,7 +4,7 @@
 
 enum { MASK_CHUNK = 1024 }; /* floats of mask made at a time; a multiple of MASK_GROUP */
 
-/* Run body for vectors at i, then the rest; V(p) loads, S(p, v) stores. */
+/* The whole vectors of count floats; i is left where the rest begins. */
 // NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared cannot have them
 #define FOR_VECTORS(i, count)      \
     size_t i = 0, n_##i = (count); \
@@ -91,11 +91,15 @@ static void norm_grad_row(const hone_norm_grad_args *a, size_t row) {
         vec_store(a->dweight + i, vec_load(a->dweight + i) + d * n);
         vec_store(a->dbias + i, vec_load(a->dbias + i) + d);
     }
-    for (; i < a->dim; i++) {
-        float n = (sum[i] - mean) * rstd, g = dout[i] * a->weight[i];
+    /* Sums apart from stores: else the compiler sums in one way where pointers are far from each
+     * other and in another where they are near, and bits would depend on addresses. */
+    for (size_t r = i; r < a->dim; r++) {
+        float n = (sum[r] - mean) * rstd, g = dout[r] * a->weight[r];
         g_rest += g;
         gn_rest += g * n;
-        a->dweight[i] += dout[i] * n;
+    }
+    for (; i < a->dim; i++) {
+        a->dweight[i] += dout[i] * ((sum[i] - mean) * rstd);
         a->dbias[i] += dout[i];
     }
     float g_mean = (vec_sum(g_total) + g_rest) / (float)a->dim;

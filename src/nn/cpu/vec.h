@@ -87,7 +87,9 @@ ALWAYS_INLINE vec vec_exp(vec x) {
 
 /* Random masks come in groups of 128 elements from 16 Philox counters: element e of a group
  * takes 16 bits of word (e / 16) % 4 of counter e % 16, the low half first. The same for
- * every instruction set. */
+ * every instruction set.
+ *
+ *     counter:  [ high << 16 | group * 16 + 0..15 | row | site | step << 4 | stream ] */
 enum { MASK_GROUP = 128, MASK_COUNTERS = 16 };
 
 #if defined(__AVX2__)
@@ -126,7 +128,7 @@ ALWAYS_INLINE void philox_eight(const uint64_t seed, const uint32_t c[4], uint32
 ALWAYS_INLINE void philox_eight(const uint64_t seed, const uint32_t c[4], uint32_t *words) {
     for (uint32_t i = 0; i < 8; i++) {
         hone_philox r = hone_philox_at(seed, c[0] + i, c[1], c[2], c[3]);
-        for (int w = 0; w < 4; w++) words[w * MASK_COUNTERS + (int)i] = r.word[w];
+        for (size_t w = 0; w < 4; w++) words[w * MASK_COUNTERS + i] = r.word[w];
     }
 }
 #endif
@@ -141,9 +143,9 @@ ALWAYS_INLINE void vec_mask(float *mask, size_t count, float p, uint64_t seed, u
     for (size_t at = 0, group = 0; at < count; at += MASK_GROUP, group++) {
         uint32_t words[4 * MASK_COUNTERS];
         uint32_t first = (uint32_t)group * MASK_COUNTERS | high << 16;
-        /* stream and step share a word: 2^28 steps are more than anyone trains */
-        philox_eight(seed, (uint32_t[4]){first, row, step << 4 | stream, site}, words);
-        philox_eight(seed, (uint32_t[4]){first + 8, row, step << 4 | stream, site}, words + 8);
+        /* the stream ends the last word, as in any counter; a step has the 28 bits above it */
+        philox_eight(seed, (uint32_t[4]){first, row, site, step << 4 | stream}, words);
+        philox_eight(seed, (uint32_t[4]){first + 8, row, site, step << 4 | stream}, words + 8);
         for (size_t e = 0; e < MASK_GROUP; e += LANES) {
             veci bits;
             memcpy(&bits, words + e / 16 % 4 * MASK_COUNTERS + e % 16, sizeof bits);
