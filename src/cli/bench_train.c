@@ -7,15 +7,14 @@
 #include "cli/options.h"
 #include "cli/sequences.h"
 #include "model/tuner.h"
-#include "nn/adamw.h"
+#include "train/optimizer.h"
 
 #include "base/clock.h"
 #include "base/heap.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-enum { SPAN = 32 * 1024 };
+static const size_t memory_max = (size_t)64 << 30;
 
 typedef struct train_bench {
     const char *model_dir, *ids_path;
@@ -23,33 +22,11 @@ typedef struct train_bench {
     hone_sequences set;
     hone_pool *pool;
     hone_tuner *tuner;
-    hone_adamw_span *spans;
-    size_t span_count;
-    float *m, *v;
-    double *partials;
+    hone_arena *arena;
+    hone_optimizer optimizer;
     int32_t *labels; /* [batch] */
     uint32_t step;
 } train_bench;
-
-static hone_err optimise(train_bench *b) {
-    const hone_params *params = hone_tuner_params(b->tuner);
-    double norm = hone_norm(b->pool, hone_tuner_grads(b->tuner), params->total, b->partials);
-    hone_adamw_step(b->pool, &(hone_adamw_args){.values = hone_tuner_values(b->tuner),
-                                                .m = b->m,
-                                                .v = b->v,
-                                                .grads = hone_tuner_grads(b->tuner),
-                                                .spans = b->spans,
-                                                .span_count = b->span_count,
-                                                .lr = 2e-5,
-                                                .beta1 = 0.9,
-                                                .beta2 = 0.999,
-                                                .eps = 1e-8,
-                                                .weight_decay = 0.01,
-                                                .grad_scale = hone_clip_scale(norm, 1.0),
-                                                .step = b->step});
-    hone_tuner_changed(b->tuner);
-    return HONE_OK;
-}
 
 static hone_err one_pass(train_bench *b) {
     for (size_t at = 0; at < b->set.count; at += b->batch) {
@@ -63,19 +40,13 @@ static hone_err one_pass(train_bench *b) {
         hone_tuner_zero_grads(b->tuner, b->pool);
         HONE_TRY(hone_tuner_backward(b->tuner, b->pool, &pack, (hone_targets){.labels = b->labels},
                                      step, &loss));
-        HONE_TRY(optimise(b));
+        double norm = 0.0;
+        HONE_TRY(hone_optimizer_run(
+            &b->optimizer, b->pool,
+            (hone_optimizer_step){.lr = 2e-5, .weight_decay = 0.01, .clip = 1.0, .step = b->step},
+            &norm));
     }
     return HONE_OK;
-}
-
-static void cut_spans(train_bench *b) {
-    const hone_params *params = hone_tuner_params(b->tuner);
-    for (size_t i = 0; i < params->count; i++)
-        for (size_t at = 0; at < params->items[i].count; at += SPAN) {
-            size_t left = params->items[i].count - at;
-            b->spans[b->span_count++] = (hone_adamw_span){
-                params->items[i].offset + at, left < SPAN ? left : SPAN, params->items[i].decays};
-        }
 }
 
 static hone_err set_up(train_bench *b) {
@@ -88,17 +59,12 @@ static hone_err set_up(train_bench *b) {
         return hone_err_new(HONE_E_INVALID, "'%s' is no classifier", b->model_dir);
     }
     HONE_TRY(hone_tuner_create(b->model_dir, config, 1, &b->tuner));
-    const hone_params *params = hone_tuner_params(b->tuner);
-    b->m = calloc(params->total, sizeof *b->m);
-    b->v = calloc(params->total, sizeof *b->v);
-    b->partials = calloc(hone_norm_partials(params->total), sizeof *b->partials);
-    b->spans = calloc(params->total / SPAN + params->count + 1, sizeof *b->spans);
-    b->labels = calloc(b->batch, sizeof *b->labels);
-    if (!b->m || !b->v || !b->partials || !b->spans || !b->labels)
-        return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", params->total);
+    HONE_TRY(hone_arena_create(memory_max, &b->arena));
+    HONE_TRY(hone_optimizer_init(b->arena, b->tuner, &b->optimizer));
+    b->labels = hone_arena_alloc(b->arena, b->batch, sizeof *b->labels);
+    if (!b->labels) return hone_err_new(HONE_E_NOMEM, "no memory for %zu labels", b->batch);
     for (size_t i = 0; i < b->batch; i++)
         b->labels[i] = (int32_t)(i % hone_tuner_config(b->tuner)->labels);
-    cut_spans(b);
     return HONE_OK;
 }
 
@@ -147,12 +113,8 @@ hone_err hone_bench_train(int argc, char **argv) {
     if (b.batch == 0 || b.repeat == 0)
         return hone_err_new(HONE_E_INVALID, "--batch and --repeat must be at least 1");
     hone_err err = measure(&b);
-    free(b.labels);
-    free(b.spans);
-    free(b.partials);
-    free(b.v);
-    free(b.m);
     hone_tuner_destroy(b.tuner);
+    hone_arena_destroy(b.arena);
     hone_pool_destroy(b.pool);
     hone_sequences_done(&b.set);
     return err;
