@@ -23,16 +23,6 @@ typedef struct phase {
     const float *dout; /* gradient of the layer's output */
 } phase;
 
-typedef struct tile {
-    size_t first, height, rows;
-} tile;
-
-static tile tile_of(const hone_tiling *t, size_t index) {
-    size_t first = hone_tiling_begin(t, index), end = hone_tiling_begin(t, index + 1);
-    size_t real = end < t->rows ? end : t->rows;
-    return (tile){first, end - first, real - first};
-}
-
 static float *take(char *base, size_t *offset, size_t rows, size_t columns) {
     float *ptr = base ? (float *)(void *)(base + *offset) : NULL;
     *offset += (rows * columns * sizeof(float) + 63) / 64 * 64;
@@ -99,7 +89,7 @@ static float *worker_tiles(const hone_pass *pass, size_t worker, void **product)
 }
 
 /* dsum of a norm over a tile; its weight's and bias' sums go to the tile's partials. */
-static void norm_grad_tile(const phase *ph, const tile *t, size_t tile_index, const float *sum,
+static void norm_grad_tile(const phase *ph, const hone_tile *t, size_t tile_index, const float *sum,
                            const float *stats, const float *weight, size_t partial,
                            const float *dout, float *dsum) {
     const hone_weights *w = ph->b->pass->weights;
@@ -120,8 +110,8 @@ static void norm_grad_tile(const phase *ph, const tile *t, size_t tile_index, co
 }
 
 /* to = from, with the mask of a drop site where there is one: the gradient through dropout. */
-static void through_drop(const phase *ph, const tile *t, hone_drop_kind kind, const float *from,
-                         float *to) {
+static void through_drop(const phase *ph, const hone_tile *t, hone_drop_kind kind,
+                         const float *from, float *to) {
     const hone_pass *pass = ph->b->pass;
     size_t hidden = pass->weights->config->hidden;
     hone_drop storage;
@@ -131,7 +121,7 @@ static void through_drop(const phase *ph, const tile *t, hone_drop_kind kind, co
 }
 
 /* dy += gradient through down(gelu(up(y))), and what the weights' gradients need. */
-static void feed_forward_grad(const phase *ph, const tile *t, const float *da2, float *dy,
+static void feed_forward_grad(const phase *ph, const hone_tile *t, const float *da2, float *dy,
                               void *product) {
     const hone_weights *w = ph->b->pass->weights;
     const hone_layer_acts *acts = &ph->b->pass->acts->layers[ph->layer];
@@ -156,7 +146,7 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     const hone_weights *w = ph->b->pass->weights;
     const hone_layer_acts *acts = &ph->b->pass->acts->layers[ph->layer];
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     void *product = NULL;
     float *dy = worker_tiles(ph->b->pass, worker, &product);
     size_t at = t.first * w->config->hidden;
@@ -316,7 +306,7 @@ static void run_weights(phase *ph) {
     hone_pool_run(ph->b->pass->pool, pieces, weights_piece, ph);
 }
 
-static void multiply_transposed(const phase *ph, size_t slot, const tile *t, bool accumulate,
+static void multiply_transposed(const phase *ph, size_t slot, const hone_tile *t, bool accumulate,
                                 const float *from, float *to, void *product) {
     hone_product_run(ph->b->pass->weights->shapes->square,
                      hone_packing_get(ph->b->transposed, ph->layer, slot), NULL, accumulate,
@@ -326,7 +316,7 @@ static void multiply_transposed(const phase *ph, size_t slot, const tile *t, boo
 /* dfirst += dq Wq, in a first-only layer. */
 static void first_q_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * ph->b->pass->weights->config->hidden;
     void *product = NULL;
     (void)worker_tiles(ph->b->pass, worker, &product);
@@ -338,7 +328,7 @@ static void first_q_tile(void *ctx, size_t index, size_t worker) {
 static void input_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     const hone_pass *pass = ph->b->pass;
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t hidden = pass->weights->config->hidden, at = t.first * hidden;
     float *dx = ph->s->dx + at;
     void *product = NULL;
@@ -427,7 +417,7 @@ static void pooler_weights_piece(void *ctx, size_t index, size_t worker) {
 
 static void pooler_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * ph->b->pass->weights->config->hidden;
     void *product = NULL;
     (void)worker_tiles(ph->b->pass, worker, &product);
@@ -439,7 +429,7 @@ static void pooler_tile(void *ctx, size_t index, size_t worker) {
 static void embed_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     const hone_pass *pass = ph->b->pass;
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * pass->weights->config->hidden;
     (void)worker;
     through_drop(ph, &t, HONE_DROP_EMBEDDING, ph->s->dx + at, ph->s->da1 + at);

@@ -9,24 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a tile works on. */
-typedef struct tile {
-    size_t first;  /* row */
-    size_t height; /* rows that products compute: a multiple of HONE_TILE_UNIT */
-    size_t rows;   /* of them real */
-} tile;
-
 typedef struct phase {
     const hone_pass *pass;
     size_t layer;
     hone_tiling tiling;
 } phase;
-
-static tile tile_of(const hone_tiling *t, size_t index) {
-    size_t first = hone_tiling_begin(t, index), end = hone_tiling_begin(t, index + 1);
-    size_t real = end < t->rows ? end : t->rows;
-    return (tile){first, end - first, real - first};
-}
 
 /* Scratch of a worker, as hone_tile_scratch_floats counts it. */
 typedef struct scratch {
@@ -67,13 +54,14 @@ static const float *layer_param(const hone_weights *w, size_t layer, hone_layer_
 
 /* out = in W^T + b of a square matrix of a layer, for the rows of a tile. */
 static void project(const hone_weights *w, size_t layer, size_t slot, hone_layer_slot bias,
-                    const tile *t, const float *in, float *out, void *product_scratch) {
+                    const hone_tile *t, const float *in, float *out, void *product_scratch) {
     hone_product_run(w->shapes->square, hone_packing_get(w->packing, layer, slot),
                      layer_param(w, layer, bias), false, t->height, in, out, product_scratch);
 }
 
 /* q, k and v of `layer` from its input; a first-only layer takes q elsewhere. */
-static void project_qkv(const hone_pass *pass, size_t layer, const tile *t, void *product_scratch) {
+static void project_qkv(const hone_pass *pass, size_t layer, const hone_tile *t,
+                        void *product_scratch) {
     const hone_weights *w = pass->weights;
     const hone_layer_acts *a = &pass->acts->layers[layer];
     size_t at = t->first * w->config->hidden;
@@ -97,7 +85,7 @@ static size_t sequence_of(const hone_pack *batch, size_t row) {
 }
 
 /* sum[rows] = word + position (+ type) embeddings. */
-static void embed_rows(const hone_pass *pass, const tile *t, float *sum) {
+static void embed_rows(const hone_pass *pass, const hone_tile *t, float *sum) {
     const hone_weights *w = pass->weights;
     const hone_pack *batch = pass->batch;
     size_t hidden = w->config->hidden, sequence = sequence_of(batch, t->first);
@@ -119,7 +107,7 @@ static void embed_tile(void *ctx, size_t index, size_t worker) {
     const hone_pass *pass = ph->pass;
     const hone_weights *w = pass->weights;
     hone_acts *acts = pass->acts;
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * w->config->hidden;
     float *sum = acts->keep ? acts->embed_sum + at : acts->embedded + at;
     embed_rows(pass, &t, sum);
@@ -146,7 +134,7 @@ static void gather_tile(void *ctx, size_t index, size_t worker) {
     const hone_pass *pass = ph->pass;
     const hone_weights *w = pass->weights;
     const hone_layer_acts *a = &pass->acts->layers[ph->layer];
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t hidden = w->config->hidden, at = t.first * hidden;
     for (size_t i = 0; i < t.rows; i++) {
         size_t row = (size_t)pass->batch->starts[t.first + i];
@@ -194,7 +182,7 @@ typedef struct norm_place {
     float *sum, *stats; /* NULL = not kept */
 } norm_place;
 
-static void norm_tile(const phase *ph, const tile *t, const norm_place *place, const float *x,
+static void norm_tile(const phase *ph, const hone_tile *t, const norm_place *place, const float *x,
                       const float *residual, float *out) {
     const hone_weights *w = ph->pass->weights;
     size_t hidden = w->config->hidden;
@@ -216,7 +204,7 @@ static void norm_tile(const phase *ph, const tile *t, const norm_place *place, c
 }
 
 /* a = down(gelu(up(y))), chunk by chunk. */
-static void feed_forward(const phase *ph, const tile *t, const float *y, const scratch *s) {
+static void feed_forward(const phase *ph, const hone_tile *t, const float *y, const scratch *s) {
     const hone_weights *w = ph->pass->weights;
     const hone_layer_acts *acts = &ph->pass->acts->layers[ph->layer];
     size_t chunk = w->shapes->chunk, chunks = w->shapes->chunks;
@@ -240,7 +228,7 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     const hone_pass *pass = ph->pass;
     const hone_weights *w = pass->weights;
     const hone_layer_acts *acts = &pass->acts->layers[ph->layer];
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     scratch s = scratch_of(pass, worker);
     bool last = ph->layer + 1 == pass->layers;
     size_t at = t.first * w->config->hidden;
@@ -268,7 +256,7 @@ static void head_tile(void *ctx, size_t index, size_t worker) {
     const hone_config *c = w->config;
     const float *head_w = w->plain[hone_params_head(w->params, HONE_HEAD_W)];
     const float *head_b = w->plain[hone_params_head(w->params, HONE_HEAD_B)];
-    tile t = tile_of(&ph->tiling, index);
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * c->hidden;
     float *pooled = pass->acts->pooled + at;
     hone_product_run(w->shapes->square, hone_packing_get_pool(w->packing),

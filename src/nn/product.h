@@ -82,4 +82,15 @@ static inline size_t hone_tiling_begin(const hone_tiling *t, size_t index) {
     return t->units * index / t->tiles * HONE_TILE_UNIT;
 }
 
+typedef struct hone_tile {
+    size_t first;  /* row */
+    size_t height; /* rows that products compute: a multiple of HONE_TILE_UNIT */
+    size_t rows;   /* of them real */
+} hone_tile;
+
+static inline hone_tile hone_tiling_get(const hone_tiling *t, size_t index) {
+    size_t first = hone_tiling_begin(t, index), end = hone_tiling_begin(t, index + 1);
+    return (hone_tile){first, end - first, (end < t->rows ? end : t->rows) - first};
+}
+
 #endif
