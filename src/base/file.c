@@ -238,6 +238,7 @@ static void newdir_done(hone_newdir *dir) {
 
 hone_err hone_newdir_begin(const char *final, hone_newdir *out) {
     size_t len = strlen(final);
+    if (len == 0) return hone_err_new(HONE_E_INVALID, "the folder to make has no name: ''");
     while (len > 1 && final[len - 1] == '/') len--;
     /* Where a link points to: the rename must stay within one file system, and the link. */
     hone_newdir dir = {.final = realpath(final, NULL)};

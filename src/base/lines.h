@@ -21,9 +21,9 @@ void hone_lines_close(hone_lines *lines);
  * CORRUPT for a broken gzip. The message names the file and the line. */
 HONE_NODISCARD hone_err hone_lines_next(hone_lines *lines, hone_str *line, bool *more);
 
-/* Would next find something without waiting: a line read already, or bytes (or the end) at
- * the source? */
-bool hone_lines_ready(const hone_lines *lines);
+/* Would next return without waiting? Reads what is there, so the line that next gave last is
+ * gone: half a line at the source is not ready, the end of it, or an error, is. */
+bool hone_lines_ready(hone_lines *lines);
 
 /* From 1: the line that next gave last. */
 size_t hone_lines_number(const hone_lines *lines);

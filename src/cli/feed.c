@@ -24,6 +24,7 @@ hone_err hone_feed_open(const char *input, bool jsonl, const char *model_dir,
                       .max_length = max_length ? max_length : config->positions};
     hone_err err = hone_lines_open(input, line_bytes_max, &feed.lines);
     if (!hone_failed(err)) err = hone_arena_create(text_memory_max, &feed.arena);
+    if (!hone_failed(err) && !jsonl) err = hone_tokenizer_load(model_dir, &feed.tokenizer);
     if (hone_failed(err))
         hone_feed_close(&feed);
     else
@@ -38,7 +39,7 @@ void hone_feed_close(hone_feed *feed) {
     hone_lines_close(feed->lines);
 }
 
-/* A model can be asked with ids alone, so its tokenizer is loaded when the first text comes. */
+/* A model can be asked with ids alone, so with JSON its tokenizer waits for the first text. */
 static hone_err add_text(hone_feed *feed, hone_str text, hone_str second) {
     if (!feed->tokenizer) HONE_TRY(hone_tokenizer_load(feed->model_dir, &feed->tokenizer));
     hone_tokens tokens;

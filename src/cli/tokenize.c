@@ -101,6 +101,8 @@ static hone_err run(tokenize_job *job) {
         if (hone_failed(err))
             return hone_err_wrap(err, "'%s': line %zu", job->args->input,
                                  hone_lines_number(job->lines));
+        /* Whoever writes one line and waits gets its answer; main sees what fails here. */
+        if (!hone_lines_ready(job->lines)) (void)fflush(stdout);
     }
 }
 

@@ -114,7 +114,8 @@ static hone_err load(const char *dir, const char *weights_path, hone_pool *pool,
     HONE_TRY(hone_config_load(dir, &m->config));
     HONE_TRY(hone_params_create(&m->config, &m->params));
     HONE_TRY(hone_safetensors_open(weights_path, &m->file));
-    HONE_TRY(load_tensors(m));
+    hone_err err = load_tensors(m);
+    if (hone_failed(err)) return hone_err_wrap(err, "%s", weights_path);
     HONE_TRY(hone_shapes_create(&m->config, &m->shapes));
     HONE_TRY(hone_packing_create(&m->config, &m->shapes, false, &m->packing));
     HONE_TRY(hone_packing_fill(&m->packing, &m->params, m->plain, pool));

@@ -40,13 +40,33 @@ static bool is_head(const hone_params *params, size_t index) {
     return index >= hone_params_head(params, HONE_HEAD_W);
 }
 
-/* Every parameter from the file; those it lacks, and a head for other labels, made new. */
+static float *flat_array(size_t count) {
+    size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
+    float *array = aligned_alloc(64, bytes);
+    if (array) memset(array, 0, bytes);
+    return array;
+}
+
+static hone_err allocate(hone_tuner *t) {
+    t->values = flat_array(t->params.total);
+    t->grads = flat_array(t->params.total);
+    t->plain = calloc(t->params.count, sizeof(const float *));
+    if (!t->values || !t->grads || !t->plain)
+        return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", t->params.total);
+    for (size_t i = 0; i < t->params.count; i++)
+        t->plain[i] = t->values + t->params.items[i].offset;
+    return HONE_OK;
+}
+
+/* Every parameter from the file; those it lacks, and a head for other labels, made new. Memory
+ * is taken once the file has what config.json asks for, which may be anything. */
 static hone_err load_values(hone_tuner *t, const hone_config *file_config,
                             const hone_params *file_params, const hone_safetensors *file,
                             uint64_t seed) {
     const hone_tensor **found = calloc(file_params->count, sizeof(const hone_tensor *));
     if (!found) return hone_err_new(HONE_E_NOMEM, "no memory for weights");
     hone_err err = hone_params_find(file_params, file, found);
+    if (!hone_failed(err)) err = allocate(t);
     bool relabelled = !same_labels(file_config, &t->config);
     for (size_t i = 0; i < t->params.count && !hone_failed(err); i++) {
         const hone_param *p = &t->params.items[i];
@@ -74,19 +94,15 @@ static hone_err load_file(hone_tuner *t, const char *dir, uint64_t seed) {
         err = hone_err_new(HONE_E_NOMEM, "no memory for a path");
     }
     if (!hone_failed(err)) err = hone_safetensors_open(path, &file);
-    if (!hone_failed(err)) err = load_values(t, &file_config, &file_params, file, seed);
+    if (!hone_failed(err)) {
+        err = load_values(t, &file_config, &file_params, file, seed);
+        if (hone_failed(err)) err = hone_err_wrap(err, "%s", path);
+    }
     hone_safetensors_close(file);
     free(path);
     hone_params_done(&file_params);
     hone_config_done(&file_config);
     return err;
-}
-
-static float *flat_array(size_t count) {
-    size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
-    float *array = aligned_alloc(64, bytes);
-    if (array) memset(array, 0, bytes);
-    return array;
 }
 
 static hone_err build(hone_tuner *t, const char *dir, uint64_t seed) {
@@ -95,13 +111,6 @@ static hone_err build(hone_tuner *t, const char *dir, uint64_t seed) {
         hone_json_int(t->config.raw, "config.json", "pad_token_id", -1, INT32_MAX, 0, &pad_id));
     t->pad_id = (int32_t)pad_id;
     HONE_TRY(hone_params_create(&t->config, &t->params));
-    t->values = flat_array(t->params.total);
-    t->grads = flat_array(t->params.total);
-    t->plain = calloc(t->params.count, sizeof(const float *));
-    if (!t->values || !t->grads || !t->plain)
-        return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", t->params.total);
-    for (size_t i = 0; i < t->params.count; i++)
-        t->plain[i] = t->values + t->params.items[i].offset;
     HONE_TRY(load_file(t, dir, seed));
     HONE_TRY(hone_shapes_create(&t->config, &t->shapes));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, &t->forward));

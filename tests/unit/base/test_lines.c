@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/lines.h"
 
+#include <unistd.h>
 #include <zlib.h>
 
 enum { LIMIT = 1000 };
@@ -189,6 +190,73 @@ static void test_lines__what_cannot_be_opened_is_named(void **state) {
     hone_lines_close(NULL);
 }
 
+/* Whoever writes a line into a pipe and waits shall not wait for ever: nothing waits for more
+ * than a line, and half a line behind it is not said to be ready. */
+static void test_lines__come_as_soon_as_they_are_written(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    (void)snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    hone_lines *lines = NULL;
+    hone_str line;
+    bool more = false;
+    CHECK_OK(hone_lines_open(path, LIMIT, &lines));
+    assert_int_equal(write(ends[1], "\x1Fone\ntw", 7), 7); /* it might become a gzip */
+    CHECK_OK(hone_lines_next(lines, &line, &more));
+    assert_true(more && hone_str_equal(line, HONE_S("\x1Fone")));
+    assert_false(hone_lines_ready(lines));
+    assert_int_equal(write(ends[1], "o\nthree", 7), 7);
+    assert_true(hone_lines_ready(lines));
+    CHECK_OK(hone_lines_next(lines, &line, &more));
+    assert_true(more && hone_str_equal(line, HONE_S("two")));
+    assert_false(hone_lines_ready(lines));
+    (void)close(ends[1]);
+    assert_true(hone_lines_ready(lines));
+    CHECK_OK(hone_lines_next(lines, &line, &more));
+    assert_true(more && hone_str_equal(line, HONE_S("three")));
+    assert_true(hone_lines_ready(lines));
+    CHECK_OK(hone_lines_next(lines, &line, &more));
+    assert_false(more);
+    hone_lines_close(lines);
+    (void)close(ends[0]);
+}
+
+/* Members one behind the other, as `cat a.gz b.gz` makes them; then what is no gzip. */
+static void test_lines__gzip_of_several_members(void **state) {
+    (void)state;
+    hone_buf file;
+    hone_buf_init(&file, 1 << 20);
+    for (int i = 0; i < 3; i++) {
+        hone_map map;
+        write_gz(i == 1 ? HONE_S("") : HONE_S("a\nb"));
+        CHECK_OK(hone_map_open(path, &map));
+        hone_buf_push(&file, map.bytes);
+        hone_map_close(&map);
+    }
+    write_plain(hone_buf_str(&file));
+    check_lines(HONE_S("a|ba|b|"));
+    hone_buf_push(&file, (hone_str){"\0\0trailing", 10});
+    write_plain(hone_buf_str(&file));
+    check_lines(HONE_S("a|ba|b|"));
+    hone_buf_done(&file);
+}
+
+/* What only begins like a gzip is plain, or broken. */
+static void test_lines__gzip_is_told_by_two_bytes(void **state) {
+    (void)state;
+    write_plain(HONE_S("\x1F"));
+    check_lines(HONE_S("\x1F|"));
+    write_plain(HONE_S("\x1F\n\x8B"));
+    check_lines(HONE_S("\x1F|\x8B|"));
+    hone_buf joined;
+    hone_buf_init(&joined, 100);
+    write_plain(HONE_S("\x1F\x8B"));
+    CHECK_FAILS(read_joined(LIMIT, &joined), HONE_E_CORRUPT, "broken gzip");
+    write_plain(HONE_S("\x1F\x8B\n\n\n\n\n\n\n\n\n\n\n"));
+    CHECK_FAILS(read_joined(LIMIT, &joined), HONE_E_CORRUPT, "broken gzip");
+    hone_buf_done(&joined);
+}
+
 static hone_err read_some(void *ctx) {
     hone_buf joined;
     hone_buf_init(&joined, 1 << 20);
@@ -214,6 +282,9 @@ int main(void) {
         TEST(test_lines__limit_counts_the_line_without_its_end),
         TEST(test_lines__a_compressed_bomb_is_refused),
         TEST(test_lines__broken_gzip_is_corrupt),
+        TEST(test_lines__come_as_soon_as_they_are_written),
+        TEST(test_lines__gzip_of_several_members),
+        TEST(test_lines__gzip_is_told_by_two_bytes),
         TEST(test_lines__what_cannot_be_opened_is_named),
         TEST(test_lines__survives_every_failed_allocation),
     };
