@@ -154,7 +154,8 @@ hone_err hone_feed_next(hone_feed *feed, hone_pack *out) {
     }
     if (s->count == 0) {
         *out = (hone_pack){0};
-        return feed->failed;
+        if (!hone_failed(feed->failed)) return HONE_OK;
+        return hone_err_new(feed->failed.code, "%s", feed->failed_msg); /* outlives the feed */
     }
     return hone_sequences_pack(s, 0, s->count, out);
 }

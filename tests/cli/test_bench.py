@@ -57,8 +57,7 @@ class Bench(ModelCase):
     def test_flags_that_make_no_sense(self):
         for flags, words in ((['--batch', '0'], ['--batch']), (['--repeat', '0'], ['--repeat']),
                              (['--dtype', 'f64'], ["'f64'"]), (['--threads', 'x'], ["'x'"]),
-                             (['--repeat', '99999999999999999999'], ['--repeat']), (['more'], ["'more'"]),
-                             (['--repeat', '1000000000000000'], ['1000000000000000'])):
+                             (['--repeat', '99999999999999999999'], ['--repeat']), (['more'], ["'more'"])):
             with self.subTest(flags):
                 self.refused('infer', IDS, *words, flags=flags)
         self.refuses('bench', 'dance', words=["'dance'"])
