@@ -3,7 +3,7 @@ BUILD ?= build
 SECONDS ?= 60
 PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv libdnnl-dev libgomp1 \
            libcmocka-dev libjansson-dev libcurl4-gnutls-dev libgnutls28-dev zlib1g-dev \
-           libarchive-dev
+           libarchive-dev libsqlite3-dev libmicrohttpd-dev libsodium-dev libexpat1-dev
 CLANG = clang libclang-rt-14-dev
 
 .PHONY: all deps demo test test-live fuzz lint format layers tsan check-clang install clean
