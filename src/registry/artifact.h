@@ -2,11 +2,14 @@
  *
  *     folder --pack--> model.tar.gz (an object) --open--> DIR/models/<sha256>/ (unpacked once)
  *
- * Unpacking is for hostile archives: only regular files of known names at the root (or one folder
- * deep, as some training scripts write them), no links, no absolute paths, no "..", at most 16
- * files and 8 GiB in all. The folder appears whole or not at all.
+ * Unpacking is for hostile archives. Only files of names that make up a model folder are ever
+ * written, and only those that lie in one folder: the archive's root or, where that has no
+ * config.json, the one folder at its top that has. Other files are passed over, as training
+ * scripts leave much beside a model (checkpoints/, code/). Links, devices, absolute paths and
+ * ".." are refused, and so is what exceeds the limits on entries and on bytes in all. The
+ * folder appears whole or not at all.
  *
- * Threads: any; two openers of one artifact unpack it once.
+ * Threads: any; two openers of one artifact, also in two processes, unpack it once.
  */
 #ifndef HONE_REGISTRY_ARTIFACT_H
 #define HONE_REGISTRY_ARTIFACT_H
@@ -14,15 +17,21 @@
 #include "base/arena.h"
 #include "store/objects.h"
 
-/* Write the model folder dir as a gzip'd tar to path (fast compression: weights hardly shrink).
- * The same folder gives the same bytes. */
+/* Write the model folder dir as a gzip'd tar to path, which appears whole. Stored, not
+ * compressed: float weights shrink by 7 % in twenty times the time. The same files give the
+ * same bytes. NOT_FOUND when dir is no model folder. */
 HONE_NODISCARD hone_err hone_artifact_pack(const char *dir, const char *path);
 
-/* Unpack the archive at path into the folder out, which appears whole. CORRUPT, INVALID. */
+/* Unpack the archive at path into the folder out, which appears whole. CORRUPT names what the
+ * archive breaks, NOT_FOUND what a model folder lacks, FULL a limit. */
 HONE_NODISCARD hone_err hone_artifact_unpack(const char *path, const char *out);
 
-/* The model folder of the object at uri, in models_dir; *dir lives in the arena. NOT_FOUND. */
+/* The model folder of the object at uri, in models_dir, which is made when it is not there;
+ * *dir lives in the arena. The caller has no transaction open. NOT_FOUND. */
 HONE_NODISCARD hone_err hone_artifact_open(hone_objects *objects, hone_arena *arena,
                                            const char *models_dir, hone_str uri, const char **dir);
+
+/* Delete what killed processes left half unpacked. Nobody else has models_dir open. */
+void hone_artifact_sweep(const char *models_dir);
 
 #endif
