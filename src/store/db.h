@@ -66,7 +66,7 @@ int64_t hone_tx_insert_id(const hone_tx *tx); /* rowid that the last exec insert
  *     while (!hone_failed(err = hone_rows_next(&rows, &more)) && more) ... hone_rows_str(&rows, 1)
  *     hone_rows_close(&rows);
  *
- * Strings are borrowed until the next call on the same rows. */
+ * Strings are borrowed until the next call on the same rows; text has a NUL behind it. */
 typedef struct hone_rows {
     void *stmt;
     hone_tx *tx;

@@ -7,9 +7,9 @@
  * linking a key again replaces its row, and the old file goes once the transaction is through.
  *
  * Because link is part of the caller's transaction, an object and the rows that speak of it
- * appear together.
+ * appear together. The journal is the caller's too: only they know who did it.
  *
- * Threads: any.
+ * Threads: any. Functions without a tx begin their own: not to be called within one.
  */
 #ifndef HONE_STORE_OBJECTS_H
 #define HONE_STORE_OBJECTS_H
@@ -38,6 +38,9 @@ HONE_NODISCARD hone_err hone_objects_stage(hone_objects *objects, hone_str bytes
 HONE_NODISCARD hone_err hone_objects_stage_file(hone_objects *objects, const char *path, bool take,
                                                 hone_staged *out);
 
+/* Give up a staged file that was not linked, instead of leaving it to the next start. */
+void hone_objects_unstage(hone_objects *objects, const hone_staged *staged);
+
 /* Where an object lies and what is known of it. Strings live in the arena it was asked with. */
 typedef struct hone_object {
     hone_str bucket, key;
@@ -56,7 +59,8 @@ typedef struct hone_object_put {
     hone_str meta;         /* JSON object; empty = {} */
 } hone_object_put;
 
-/* Name a staged file within tx. NOT_FOUND for no such bucket, INVALID for a bad key. */
+/* Name a staged file, once, within tx. NOT_FOUND for no such bucket, INVALID for a bad key (not
+ * 1 to 1024 bytes of UTF-8 without NUL). */
 HONE_NODISCARD hone_err hone_objects_link(hone_objects *objects, hone_tx *tx,
                                           const hone_object_put *put);
 /* stage + a transaction of its own + link. */
@@ -90,6 +94,14 @@ HONE_NODISCARD hone_err hone_objects_bucket_create(hone_objects *objects, hone_t
 HONE_NODISCARD hone_err hone_objects_bucket_delete(hone_objects *objects, hone_tx *tx,
                                                    hone_str name);
 HONE_NODISCARD hone_err hone_objects_bucket_find(hone_tx *tx, hone_str name, int64_t *created_ms);
+
+typedef struct hone_bucket {
+    hone_str name;
+    int64_t created_ms;
+} hone_bucket;
+/* All buckets, by name, in the arena. */
+HONE_NODISCARD hone_err hone_objects_buckets(hone_tx *tx, hone_arena *arena, hone_bucket **out,
+                                             size_t *count);
 
 /* "s3://bucket/key/with/slashes" -> its parts, borrowed from uri; key may be empty. INVALID. */
 HONE_NODISCARD hone_err hone_s3_uri_parse(hone_str uri, hone_str *bucket, hone_str *key);

@@ -169,8 +169,11 @@ double hone_rows_real(const hone_rows *rows, int column) {
 }
 
 hone_str hone_rows_str(const hone_rows *rows, int column) {
-    /* The pointer first: it is what may convert a number to text. */
-    const char *ptr = sqlite3_column_blob(rows->stmt, column);
+    /* The pointer first: it is what may convert a number to text. Text is terminated by
+     * sqlite3_column_text only. */
+    bool is_blob = sqlite3_column_type(rows->stmt, column) == SQLITE_BLOB;
+    const char *ptr = is_blob ? sqlite3_column_blob(rows->stmt, column)
+                              : (const char *)sqlite3_column_text(rows->stmt, column);
     size_t len = (size_t)sqlite3_column_bytes(rows->stmt, column);
     if (!ptr && !hone_rows_is_null(rows, column)) ptr = ""; /* SQLite's empty blob is NULL */
     return (hone_str){ptr, len};
