@@ -13,5 +13,18 @@ HONE_NODISCARD hone_err hone_cmd_tokenize(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_train(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_version(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_pull(int argc, char **argv);
+/* Clients of a running server: cli/client/. */
+HONE_NODISCARD hone_err hone_cmd_ask(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_deploy(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_endpoints(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_flows(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_import(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_loops(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_models(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_run(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_runs(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_teams(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_undeploy(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_users(int argc, char **argv);
 
 #endif

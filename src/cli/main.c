@@ -16,6 +16,18 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"import", hone_cmd_import, "check labelled files and send them to the server"},
+    {"run", hone_cmd_run, "start a pipeline and watch it"},
+    {"runs", hone_cmd_runs, "runs of pipelines: list, show, stop"},
+    {"models", hone_cmd_models, "model versions: list, show, approve, reject"},
+    {"deploy", hone_cmd_deploy, "serve an approved version"},
+    {"undeploy", hone_cmd_undeploy, "stop an endpoint"},
+    {"endpoints", hone_cmd_endpoints, "what is served, and how it does"},
+    {"ask", hone_cmd_ask, "predict, and ask people when unsure"},
+    {"flows", hone_cmd_flows, "what people are asked: list, show, create"},
+    {"loops", hone_cmd_loops, "questions to people: list, show, stop"},
+    {"teams", hone_cmd_teams, "teams of reviewers: list, create, add, remove"},
+    {"users", hone_cmd_users, "people: list, invite"},
     {"pull", hone_cmd_pull, "get a base model from the hub, a folder or a wheel"},
     {"bench", hone_cmd_bench, "measure the speed"},
     {"train", hone_cmd_train, "fine-tune a model on labelled texts"},
