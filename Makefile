@@ -12,9 +12,10 @@ all: deps
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release
 	ninja -C $(BUILD)
 
-# Debian's packages, asked for only where one is missing.
+# Debian's packages, asked for only where one is missing. Node.js may come from elsewhere.
 deps:
 	@tools/install_packages $(PACKAGES)
+	@command -v node >/dev/null && command -v npm >/dev/null || tools/install_packages nodejs npm
 
 demo: all
 	tools/demo
@@ -58,4 +59,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-asan build-clang build-fuzz build-lint build-tsan
+	rm -rf $(BUILD) build-asan build-clang build-fuzz build-lint build-tsan ui/dist ui/node_modules
