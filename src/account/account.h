@@ -38,10 +38,16 @@ typedef struct hone_caller {
  * random password and an API key, and writes DIR/credentials (mode 0600, AWS ini form with
  * profile [default]: aws_access_key_id, aws_secret_access_key, plus hone_portal_user and
  * hone_portal_password, endpoint_url). The
- * database outlives it. endpoint_url may be NULL. */
+ * database outlives it. endpoint_url may be NULL. CORRUPT when DIR/secret.key has been lost, so
+ * that the keys in the database cannot be read. */
 HONE_NODISCARD hone_err hone_accounts_open(const char *dir, hone_db *db, const char *endpoint_url,
                                            hone_accounts **out);
 void hone_accounts_close(hone_accounts *accounts);
+
+/* Bring `endpoint_url` and `region` of DIR/credentials up to date, once the port is known. What
+ * else is in the file stays. Nothing is done where there is no such file or nothing to change. */
+HONE_NODISCARD hone_err hone_accounts_note_endpoint(const char *dir, const char *endpoint_url,
+                                                    const char *region);
 
 /* --- proofs ------------------------------------------------------------------------- */
 
@@ -66,7 +72,8 @@ HONE_NODISCARD hone_err hone_accounts_logout(hone_accounts *accounts, const hone
 /* --- people ------------------------------------------------------------------------- */
 
 /* Invite an e-mail address into role and, unless team is empty, into that work team. *token is
- * the secret of the link; valid for 7 days, once. INVALID for no e-mail address. */
+ * the secret of the link; valid for 7 days, once. INVALID for no e-mail address, CONFLICT for
+ * one that has an account. */
 HONE_NODISCARD hone_err hone_accounts_invite(hone_accounts *accounts, hone_tx *tx,
                                              hone_arena *arena, const hone_caller *by,
                                              hone_str email, hone_role role, hone_str team,
@@ -89,6 +96,13 @@ HONE_NODISCARD hone_err hone_accounts_accept(hone_accounts *accounts, hone_arena
 HONE_NODISCARD hone_err hone_accounts_team_add(hone_tx *tx, int64_t user, hone_str team);
 HONE_NODISCARD hone_err hone_accounts_team_remove(hone_tx *tx, int64_t user, hone_str team);
 bool hone_accounts_is_in_team(hone_tx *tx, int64_t user, hone_str team);
+/* The teams of a user, by name, in the arena. */
+HONE_NODISCARD hone_err hone_accounts_teams(hone_tx *tx, hone_arena *arena, int64_t user,
+                                            hone_str **out, size_t *count);
+/* When the team itself goes. */
+HONE_NODISCARD hone_err hone_accounts_team_drop(hone_tx *tx, hone_str team);
+/* The id of a user. NOT_FOUND. */
+HONE_NODISCARD hone_err hone_accounts_find_user(hone_tx *tx, hone_str name, int64_t *user);
 
 typedef struct hone_user {
     int64_t id;
@@ -100,13 +114,14 @@ typedef struct hone_user {
 } hone_user;
 HONE_NODISCARD hone_err hone_accounts_list(hone_accounts *accounts, hone_arena *arena,
                                            hone_user **out, size_t *count);
-/* A disabled user's sessions and keys end at once. */
+/* A disabled user's sessions and keys end at once, and for good. INVALID for oneself. */
 HONE_NODISCARD hone_err hone_accounts_disable(hone_accounts *accounts, const hone_caller *by,
                                               hone_str name, bool disabled);
-/* A new API key of a user: both parts, shown once. */
+/* A new API key of a user: both parts, shown once. FULL above 20 keys. */
 HONE_NODISCARD hone_err hone_accounts_key_create(hone_accounts *accounts, hone_arena *arena,
                                                  const hone_caller *by, hone_str user,
                                                  const char **key_id, const char **secret);
+/* NOT_FOUND also for a key of somebody else, unless by is an admin. */
 HONE_NODISCARD hone_err hone_accounts_key_delete(hone_accounts *accounts, const hone_caller *by,
                                                  hone_str key_id);
 

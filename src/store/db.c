@@ -311,10 +311,7 @@ static hone_err migrate_in(hone_tx *tx, const char *room, const char *const *ste
 hone_err hone_db_migrate(hone_db *db, const char *room, const char *const *steps, size_t count) {
     hone_tx *tx = NULL;
     HONE_TRY(hone_tx_begin(db, HONE_TX_WRITE, &tx));
-    hone_err err = migrate_in(tx, room, steps, count);
-    if (!hone_failed(err)) return hone_tx_commit(tx);
-    hone_tx_abort(tx);
-    return err;
+    return hone_tx_finish(tx, migrate_in(tx, room, steps, count));
 }
 
 /* --- transactions ------------------------------------------------------------------- */
@@ -389,6 +386,12 @@ void hone_tx_abort(hone_tx *tx) {
     assert(tx->is_open);
     roll_back(tx);
     end(tx, false);
+}
+
+hone_err hone_tx_finish(hone_tx *tx, hone_err err) {
+    if (!hone_failed(err)) return hone_tx_commit(tx);
+    hone_tx_abort(tx);
+    return err;
 }
 
 hone_err hone_tx_at_end(hone_tx *tx, hone_tx_end_fn *fn, void *arg) {

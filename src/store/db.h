@@ -52,6 +52,11 @@ HONE_NODISCARD hone_err hone_tx_begin(hone_db *db, hone_tx_kind kind, hone_tx **
 HONE_NODISCARD hone_err hone_tx_commit(hone_tx *tx);
 /* Takes everything back and ends tx. NULL is allowed. */
 void hone_tx_abort(hone_tx *tx);
+/* Commit when err is none; else take everything back and hand err on:
+ *
+ *     HONE_TRY(hone_tx_begin(db, HONE_TX_WRITE, &tx));
+ *     return hone_tx_finish(tx, rename_in(tx, ...)); */
+HONE_NODISCARD hone_err hone_tx_finish(hone_tx *tx, hone_err err);
 
 /* Run a statement that gives no rows. CONFLICT when it breaks a UNIQUE, PRIMARY KEY or FOREIGN
  * KEY constraint, so that the caller can say what exists already. */
