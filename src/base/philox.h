@@ -36,6 +36,7 @@ typedef enum hone_stream {
     HONE_STREAM_SHUFFLE = 1,
     HONE_STREAM_HEAD_INIT = 2,
     HONE_STREAM_DROPOUT = 3,
+    HONE_STREAM_SAMPLE = 4,
 } hone_stream;
 
 /* A float in (0, 1), never 0 and never 1: safe under a logarithm. From 23 bits, because the
