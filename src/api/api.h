@@ -100,6 +100,9 @@ typedef enum hone_protocol {
     HONE_OWN,       /* {"error": {"code": "not_found", "message": ...}} */
 } hone_protocol;
 void hone_reply_error(hone_exchange *exchange, hone_protocol protocol, hone_err err);
+/* The same where an operation has a name of its own for it; NULL = the table's. */
+void hone_reply_error_named(hone_exchange *exchange, hone_protocol protocol, hone_err err,
+                            const char *name);
 /* The same with the wire's own name and status for it. */
 void hone_reply_fault(hone_exchange *exchange, hone_protocol protocol, int status, const char *name,
                       const char *message);
