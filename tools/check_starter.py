@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Check the starter set: format, labels, sizes, balance, lengths and near-duplicates.
 
-    check_starter.py [FOLDER]        FOLDER holds train.csv and test.csv (default: starter)
+    check_starter.py [FOLDER]        FOLDER holds train.csv, test.csv, pool.csv and candidates.csv
+                                     (default: starter)
 
 Every problem found is printed with the rows it concerns, and the exit status is then 1. A row is
 named by its file and its number; the header is row 1.
@@ -29,6 +30,9 @@ LENGTH_BIAS = 0.15      # The mean lengths of the labels differ by less, or leng
 SIMILAR = 1 / 3
 # Sentences that open with the same four words look like one template, whatever follows.
 OPENING = 4
+
+# The sentence of the example that hone starts from: the first that the demo asks about.
+FOUNDING = "I bet I now understand how SageMaker works!"
 
 
 def words_of(text):
@@ -119,6 +123,27 @@ def near_duplicates(rows):
     return found
 
 
+def read_candidates(path, problems):
+    """The sentences that the demo may ask about, and the paraphrases that nobody trains on."""
+    with path.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file, strict=True))
+    rows = [(f"{path.name} row {number}", row["text"], row["label"])
+            for number, row in enumerate(table, start=2)]
+    if not table or table[0]["text"] != FOUNDING:
+        problems.append(f"{path.name}: does not begin with the founding sentence")
+    for number, count in Counter(row["candidate"] for row in table).items():
+        if count < 3:
+            problems.append(f"{path.name}: candidate {number} has fewer than two paraphrases")
+    return rows
+
+
+def check_unlabelled(rows, problems):
+    """The pool and the candidates: a sentence and one of the labels in each row."""
+    for place, text, label in rows:
+        if label not in LABELS or text != text.strip() or not text:
+            problems.append(f"{place}: not a sentence with a label: {text!r}, {label!r}")
+
+
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "starter")
     problems = []
@@ -129,7 +154,13 @@ def main():
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             sys.exit(f"{folder / name}.csv cannot be read: {error}")
         check_file(name, files[name], problems)
-    twins = near_duplicates(files["train"] + files["test"])
+    for name, read in (("pool", read_rows), ("candidates", read_candidates)):
+        try:
+            files[name] = read(folder / f"{name}.csv", problems)
+        except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+            sys.exit(f"{folder / name}.csv cannot be read: {error}")
+        check_unlabelled(files[name], problems)
+    twins = near_duplicates(sum(files.values(), []))
     if problems or twins:
         print(*problems, *twins, sep="\n")
         sys.exit(f"starter set: {len(problems)} problems, {len(twins)} near-duplicates")
@@ -139,7 +170,7 @@ def main():
         print(f"{name}: {counts['positive']} positive, {counts['negative']} negative; words per "
               f"sentence {lengths[0]} to {lengths[-1]}, median {lengths[len(lengths) // 2]}")
     print(f"starter set: {len(files['train'])} train, {len(files['test'])} test, "
-          f"{len(twins)} near-duplicates")
+          f"{len(files['pool'])} in the pool, {len(twins)} near-duplicates")
 
 
 if __name__ == "__main__":

@@ -283,7 +283,7 @@ class Asking(ClientCase):
         self.assert_fails(self.ask(server, 'ask', 'live'), 'either a TEXT or --file')
         self.assert_fails(self.ask(server, 'ask', 'gone', 'x'), 'no POST /endpoints/gone/invocations')
         bad = self.flow_server(1, threshold='much')
-        self.assert_fails(self.ask(bad, 'ask', 'live', 'x'), "hone:threshold of the flow is 'much'")
+        self.assert_fails(self.ask(bad, 'ask', 'live', 'x'), "'hone:threshold' of flow 'reviews' is 'much'")
 
     def test_an_answer_that_is_none(self):
         for answer in ([], [{'label': 'x'}], [{'score': 1}], [1, 2]):

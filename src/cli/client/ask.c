@@ -1,6 +1,6 @@
 /* ask.c: `hone ask`: predict, and ask a human when the model is unsure.
  *
- *     text --InvokeEndpoint--> label, score --threshold, audit share of the flow--> answer
+ *     text --InvokeEndpoint--> label, score --decide/decision.h--> answer
  *                                                  `--StartHumanLoop--> loop
  *
  * Threshold and audit share are tags of the flow (hone:threshold, hone:audit). The person is shown
@@ -9,8 +9,8 @@
 #include "base/lines.h"
 #include "cli/client/verbs.h"
 #include "cli/commands.h"
+#include "decide/decision.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,28 +21,16 @@ enum {
     PATH_BYTES_MAX = 1024,
 };
 
-static const double threshold_default = 0.7;
-
 /* What a command asks with. Strings live in the remote's arena. */
 typedef struct asker {
     const hone_verb_call *call;
     const char *endpoint;
-    const char *flow, *flow_arn;
-    double threshold, audit;
+    const char *flow_arn; /* NULL = nobody is asked */
+    hone_policy policy;
     size_t predicted, asked;
 } asker;
 
 /* ---- the flow ---- */
-
-static hone_err tag_number(const char *key, const char *text, double *out) {
-    char *end = NULL;
-    double x = strtod(text, &end);
-    if (end == text || *end != '\0' || !(x >= 0.0 && x <= 1.0))
-        return hone_err_new(HONE_E_CORRUPT, "tag %s of the flow is '%s': expected 0 to 1", key,
-                            text);
-    *out = x;
-    return HONE_OK;
-}
 
 static hone_err read_policy(asker *a) {
     json_t *tags = NULL, *tag = NULL;
@@ -52,11 +40,9 @@ static hone_err read_policy(asker *a) {
                                     &tags);
     if (hone_failed(err)) return err;
     json_array_foreach(tags, i, tag) {
-        const char *key = hone_field(tag, "Key"), *value = hone_field(tag, "Value");
-        if (!hone_failed(err) && strcmp(key, "hone:threshold") == 0)
-            err = tag_number(key, value, &a->threshold);
-        if (!hone_failed(err) && strcmp(key, "hone:audit") == 0)
-            err = tag_number(key, value, &a->audit);
+        if (!hone_failed(err))
+            err = hone_policy_set(&a->policy, hone_str_of(hone_field(tag, "Key")),
+                                  hone_str_of(hone_field(tag, "Value")));
     }
     json_decref(tags);
     return err;
@@ -85,9 +71,13 @@ static hone_err find_flow(asker *a, const char *name) {
                            "asks nobody");
     if (!hone_failed(err)) {
         hone_arena *arena = hone_remote_arena(a->call->remote);
-        a->flow = hone_arena_strdup(arena, hone_str_of(hone_field(found, "FlowDefinitionName")));
+        const char *kept = hone_arena_strdup(arena,
+                                             hone_str_of(hone_field(found, "FlowDefinitionName")));
         a->flow_arn = hone_arena_strdup(arena, hone_str_of(hone_field(found, "FlowDefinitionArn")));
-        if (!a->flow || !a->flow_arn) err = hone_err_new(HONE_E_NOMEM, "no memory for a name");
+        if (!kept || !a->flow_arn)
+            err = hone_err_new(HONE_E_NOMEM, "no memory for a name");
+        else
+            a->policy = hone_policy_default(hone_str_of(kept));
     }
     json_decref(flows);
     return err;
@@ -95,35 +85,13 @@ static hone_err find_flow(asker *a, const char *name) {
 
 /* ---- one text ---- */
 
-typedef struct opinion {
-    const char *label; /* borrowed from the endpoint's answer */
-    double score;
-    const char *reason; /* why a person is asked: "unsure", "audit"; NULL = nobody is */
-} opinion;
-
-/* A share of the confident answers, drawn at random, is asked all the same: errors of which a
- * model is sure would never be seen otherwise. */
-static bool is_drawn(double share) {
-    uint64_t bits = 0;
-    hone_random_bytes(&bits, sizeof bits);
-    return (double)(bits >> 11) * 0x1p-53 < share;
-}
-
-static void decide(const asker *a, opinion *o) {
-    o->reason = NULL;
-    if (!a->flow) return;
-    if (o->score < a->threshold)
-        o->reason = "unsure";
-    else if (is_drawn(a->audit))
-        o->reason = "audit";
-}
-
-static hone_err start_loop(const asker *a, hone_str text, const opinion *o,
+static hone_err start_loop(const asker *a, hone_str text, const hone_decision *d,
                            char name[HONE_ID_SIZE]) {
     hone_id_make(name);
-    json_t *content = json_pack("{s:s%, s:{s:s, s:s, s:f, s:f, s:s}}", "taskObject", text.ptr,
-                                text.len, "hone", "endpoint", a->endpoint, "label", o->label,
-                                "score", o->score, "threshold", a->threshold, "reason", o->reason);
+    json_t *content = json_pack("{s:s%, s:{s:s, s:s%, s:f, s:f, s:s}}", "taskObject", text.ptr,
+                                text.len, "hone", "endpoint", a->endpoint, "label", d->label.ptr,
+                                d->label.len, "score", d->confidence, "threshold",
+                                a->policy.threshold, "reason", hone_reason_format(d->reason));
     char *input = content ? json_dumps(content, JSON_COMPACT) : NULL;
     json_decref(content);
     if (!input) return hone_err_new(HONE_E_INVALID, "the text is no valid UTF-8");
@@ -148,41 +116,49 @@ static void print_text(hone_str text) {
     puts(len < text.len ? "..." : "");
 }
 
-static hone_err tell(const asker *a, hone_str text, const opinion *o, const char *loop) {
-    if (a->call->json) {
-        json_t *line = json_pack("{s:s%, s:s, s:f, s:b, s:s*, s:s*}", "text", text.ptr, text.len,
-                                 "label", o->label, "score", o->score, "asked", loop != NULL,
-                                 "reason", o->reason, "loop", loop);
-        if (line && a->flow) (void)json_object_set_new(line, "threshold", json_real(a->threshold));
-        int failed = line ? json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) : -1;
-        json_decref(line);
-        putchar('\n');
-        return failed ? hone_err_new(HONE_E_IO, "write to standard output failed") : HONE_OK;
-    }
-    printf("%-10s %.3f", o->label, o->score);
-    if (a->flow) printf(" %s %.3f", o->score < a->threshold ? "<" : ">=", a->threshold);
+static hone_err tell_json(const asker *a, hone_str text, const hone_decision *d, const char *loop) {
+    const char *reason = loop ? hone_reason_format(d->reason) : NULL;
+    json_t *line = json_pack("{s:s%, s:s%, s:f, s:b, s:s*, s:s*}", "text", text.ptr, text.len,
+                             "label", d->label.ptr, d->label.len, "score", d->confidence, "asked",
+                             loop != NULL, "reason", reason, "loop", loop);
+    int failed = line ? 0 : -1;
+    if (line && a->flow_arn)
+        failed |= json_object_set_new(line, "threshold", json_real(a->policy.threshold));
+    if (!failed) failed |= json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(line);
+    putchar('\n');
+    return failed ? hone_err_new(HONE_E_IO, "write to standard output failed") : HONE_OK;
+}
+
+static void tell(const asker *a, hone_str text, const hone_decision *d, const char *loop) {
+    const char *sign = d->confidence < a->policy.threshold ? "<" : ">=";
+    printf("%-10.*s %.3f", HONE_ARG(d->label), d->confidence);
+    if (a->flow_arn) printf(" %s %.3f", sign, a->policy.threshold);
     if (loop)
-        printf("  %s, asking in loop %s", strcmp(o->reason, "unsure") == 0 ? "unsure" : "for audit",
+        printf("  %s, asking in loop %s", d->reason == HONE_REASON_AUDIT ? "for audit" : "unsure",
                loop);
     printf("  ");
     print_text(text);
-    return HONE_OK;
 }
 
 static hone_err handle(asker *a, hone_str text, const json_t *answer) {
-    char loop[HONE_ID_SIZE];
+    char name[HONE_ID_SIZE];
     const json_t *score = json_object_get(answer, "score");
-    opinion o = {.label = hone_field(answer, "label"), .score = json_number_value(score)};
-    if (!*o.label || !json_is_number(score) || !isfinite(o.score))
+    hone_str label = hone_str_of(hone_field(answer, "label"));
+    if (label.len == 0 || !json_is_number(score))
         return hone_err_new(HONE_E_CORRUPT, "endpoint '%s' answered without label and score",
                             a->endpoint);
-    decide(a, &o);
+    hone_decision d = hone_decision_of(&a->policy, label, json_number_value(score), text);
+    const char *loop = NULL;
     a->predicted++;
-    if (o.reason) {
-        HONE_TRY(start_loop(a, text, &o, loop));
+    if (a->flow_arn && d.action == HONE_ASK) {
+        HONE_TRY(start_loop(a, text, &d, name));
+        loop = name;
         a->asked++;
     }
-    return tell(a, text, &o, o.reason ? loop : NULL);
+    if (a->call->json) return tell_json(a, text, &d, loop);
+    tell(a, text, &d, loop);
+    return HONE_OK;
 }
 
 /* ---- many texts ---- */
@@ -276,7 +252,7 @@ static hone_err ask(hone_verb_call *call) {
     if (!call->remote) return HONE_OK;
     if ((call->word_count == 2) == (file != NULL))
         return hone_err_new(HONE_E_INVALID, "give either a TEXT or --file FILE");
-    asker a = {.call = call, .endpoint = call->words[0], .threshold = threshold_default};
+    asker a = {.call = call, .endpoint = call->words[0], .policy = hone_policy_default(HONE_S(""))};
     if (!predict_only) {
         HONE_TRY(find_flow(&a, flow));
         HONE_TRY(read_policy(&a));
