@@ -12,7 +12,7 @@
  * body above the limit (413). CONNECT and TRACE are 405.
  *
  * Threads: hone_exchange_reply and hone_stream_* may be called by any thread; a handler runs on
- * a worker and may block.
+ * a worker and may block. The program ignores SIGPIPE.
  */
 #ifndef HONE_HTTP_SERVER_H
 #define HONE_HTTP_SERVER_H
@@ -62,7 +62,8 @@ typedef struct hone_response {
     const hone_header *headers;
     size_t header_count;
     hone_str body; /* borrowed until the exchange ends: from its arena, or static */
-    int fd;        /* when has_file: size_bytes from offset; the server closes it */
+    int fd;        /* when has_file: size_bytes from offset; the server closes it. -1, to HEAD
+                    * only: there is no need to open the file */
     bool has_file;
     int64_t offset, size_bytes;
 } hone_response;
@@ -73,7 +74,8 @@ const hone_request *hone_exchange_request(const hone_exchange *exchange);
 void hone_exchange_reply(hone_exchange *exchange, const hone_response *response);
 
 /* Answer with an endless body of server-sent events (content type text/event-stream). The
- * stream is the caller's until hone_stream_close. NOMEM: then nothing was answered yet. */
+ * stream is the caller's until hone_stream_close. NOMEM, CLOSED when the server stops: then
+ * nothing was answered yet. */
 HONE_NODISCARD hone_err hone_exchange_stream(hone_exchange *exchange, hone_stream **out);
 /* Queue bytes for the client. CLOSED when the client has gone or is more than 256 KiB behind. */
 HONE_NODISCARD hone_err hone_stream_push(hone_stream *stream, hone_str bytes);
