@@ -62,6 +62,10 @@ HONE_NODISCARD hone_err hone_accounts_find_bearer(hone_accounts *accounts, hone_
 HONE_NODISCARD hone_err hone_accounts_find_session(hone_accounts *accounts, hone_arena *arena,
                                                    hone_str token, hone_caller *out);
 
+/* May who opened a stream go on reading it? The account is not disabled, and the session (0 =
+ * none) has not ended. */
+bool hone_accounts_is_current(hone_tx *tx, int64_t user, int64_t session);
+
 /* Name or e-mail, and password. NOT_FOUND for either being wrong (same words, same time); FULL
  * after 10 failures of one name within 15 minutes. *token is the cookie's value. */
 HONE_NODISCARD hone_err hone_accounts_login(hone_accounts *accounts, hone_arena *arena,

@@ -178,6 +178,18 @@ hone_err hone_accounts_find_session(hone_accounts *accounts, hone_arena *arena, 
     return err;
 }
 
+bool hone_accounts_is_current(hone_tx *tx, int64_t user, int64_t session) {
+    int64_t one = 0, now_ms = hone_now_ms();
+    hone_err err = hone_tx_int(tx, &one, "SELECT 1 FROM user WHERE id = ? AND is_disabled = 0", "i",
+                               user);
+    if (!hone_failed(err) && session)
+        err = hone_tx_int(tx, &one,
+                          "SELECT 1 FROM session WHERE id = ? AND user = ? AND created_ms > ?"
+                          " AND seen_ms > ?",
+                          "iiii", session, user, now_ms - SESSION_MAX_MS, now_ms - IDLE_MAX_MS);
+    return !hone_failed(err);
+}
+
 static hone_err logout_in(hone_tx *tx, const hone_caller *caller) {
     char actor[HONE_USER_NAME_MAX + 16], subject[32];
     HONE_TRY(hone_tx_exec(tx, "DELETE FROM session WHERE id = ? AND user = ?", "ii",

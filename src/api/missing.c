@@ -30,17 +30,7 @@ void hone_api_sts(const hone_call *call, hone_exchange *exchange) {
     missing(exchange, HONE_QUERY);
 }
 
-void hone_api_account(const hone_call *call, hone_exchange *exchange) {
-    (void)call;
-    missing(exchange, HONE_OWN);
-}
-
 void hone_api_tasks(const hone_call *call, hone_exchange *exchange) {
-    (void)call;
-    missing(exchange, HONE_OWN);
-}
-
-void hone_api_events(const hone_call *call, hone_exchange *exchange) {
     (void)call;
     missing(exchange, HONE_OWN);
 }

@@ -11,7 +11,8 @@ typedef struct hone_mail_server {
     const char *from;            /* address */
 } hone_mail_server;
 
-/* Send; blocks for at most 15 s. INVALID for an address or subject with control characters; IO. */
+/* Send; blocks for at most 15 s. INVALID for an address or subject that is not printable ASCII;
+ * IO. A user and password are only sent over TLS. */
 HONE_NODISCARD hone_err hone_mail_send(const hone_mail_server *server, const char *to,
                                        const char *subject, const char *text);
 
