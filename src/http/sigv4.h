@@ -4,9 +4,12 @@
  *                    SignedHeaders=host;x-amz-date, Signature=<hex>
  *
  * The path is encoded once more for every service but s3, as the specification says. The
- * signature is compared in constant time; a date more than 15 minutes off is refused; `host` must be
- * signed, and so must every x-amz-* header and content-type that was sent... except those that
- * botocore leaves out (see sigv4.c). */
+ * signature is compared in constant time; a date more than 15 minutes off is refused. Signed must
+ * be host, x-amz-date, and every x-amz-* header and content-type that was sent.
+ *
+ * The body is signed by its SHA-256, which is always compared with the body that came. Only over
+ * TLS, which guards the body itself, x-amz-content-sha256 may say UNSIGNED-PAYLOAD or
+ * STREAMING-UNSIGNED-PAYLOAD-TRAILER instead: SDKs do that for S3. */
 #ifndef HONE_HTTP_SIGV4_H
 #define HONE_HTTP_SIGV4_H
 
