@@ -96,7 +96,9 @@ HONE_NODISCARD hone_err hone_jobs_stop(hone_jobs *jobs, hone_tx *tx, const char 
 HONE_NODISCARD hone_err hone_jobs_find(hone_jobs *jobs, hone_tx *tx, hone_arena *arena, hone_str id,
                                        hone_job_row *out);
 
-/* The last line of progress.jsonl as an object, the caller decrefs; NULL when there is none. */
-HONE_NODISCARD hone_err hone_jobs_progress(const hone_job_row *job, json_t **out);
+/* The last whole line of progress.jsonl as an object, the caller decrefs; NULL when there is
+ * none. */
+HONE_NODISCARD hone_err hone_jobs_progress(hone_arena *arena, const hone_job_row *job,
+                                           json_t **out);
 
 #endif
