@@ -28,6 +28,7 @@ static const command commands[] = {
     {"loops", hone_cmd_loops, "questions to people: list, show, stop"},
     {"teams", hone_cmd_teams, "teams of reviewers: list, create, add, remove"},
     {"users", hone_cmd_users, "people: list, invite"},
+    {"serve", hone_cmd_serve, "serve everything: protocols, portal, endpoints, pipelines"},
     {"pull", hone_cmd_pull, "get a base model from the hub, a folder or a wheel"},
     {"bench", hone_cmd_bench, "measure the speed"},
     {"train", hone_cmd_train, "fine-tune a model on labelled texts"},

@@ -1,0 +1,188 @@
+/* serve.c: `hone serve`: opens every room on one folder, listens, and waits for a signal.
+ *
+ *     database -> tags -> objects -> accounts -> registry -> server
+ *
+ * Each room is opened after those it stands on and closed in the reverse order. The server is
+ * last to open and first to stop, so that no request meets a room that is not there. */
+#include "account/account.h"
+#include "api/api.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/settings.h"
+#include "http/server.h"
+#include "registry/registry.h"
+#include "store/tags.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { STOP_GRACE_MS = 10000, SETTINGS_BYTES_MAX = 1 << 20 };
+
+typedef struct house {
+    hone_arena *arena; /* of the settings and names */
+    hone_settings settings;
+    const char *spool;
+    const char *credentials;
+    hone_app app;
+    hone_server *server;
+} house;
+
+static hone_err parse(int argc, char **argv, hone_settings_flags *flags, bool *help_shown) {
+    static const hone_usage usage = {
+        "serve", "[--data DIR] [--listen ADDR:PORT] [--config FILE] [options]",
+        "Serve everything: the SageMaker, A2I and S3 protocols, the review portal, endpoints and\n"
+        "pipelines, on one folder. The first start makes an administrator and an API key and\n"
+        "writes both to DIR/credentials. Stop it with Ctrl-C or SIGTERM."};
+    const hone_option options[] = {
+        {"data", "DIR", "where everything is kept (else $HONE_DATA, else ~/.local/share/hone)",
+         HONE_OPT_STR, &flags->data, false},
+        {"listen", "ADDR:PORT", "default 127.0.0.1:8080; port 0 takes any free one", HONE_OPT_STR,
+         &flags->listen, false},
+        {"config", "FILE", "settings as JSON: see docs/serve.md", HONE_OPT_STR, &flags->config,
+         false},
+        {"allow-plain-http", NULL, "listen beyond this machine without TLS", HONE_OPT_FLAG,
+         &flags->allow_plain_http, false},
+        {"threads", "N", "of predictions; default: all processors", HONE_OPT_SIZE, &flags->threads,
+         false},
+        {"jobs", "N", "steps of pipelines that run at once; default 1", HONE_OPT_SIZE, &flags->jobs,
+         false},
+        {0}};
+    size_t positional = 0;
+    return hone_options_parse(&usage, options, argc, argv, NULL, 0, &positional, help_shown);
+}
+
+static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory to serve"); }
+
+/* Make dir and the folders above it. */
+static hone_err make_folders(hone_arena *arena, const char *dir) {
+    char *path = hone_arena_strdup(arena, hone_str_of(dir));
+    if (!path) return no_memory();
+    for (char *slash = path; slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash) *slash = '\0';
+        if (*path && mkdir(path, 0700) != 0 && errno != EEXIST)
+            return hone_err_new(HONE_E_IO, "make folder '%s': %s", path, strerror(errno));
+        if (slash) *slash = '/';
+    }
+    return HONE_OK;
+}
+
+static hone_err make_places(house *h) {
+    const char *dir = h->settings.data;
+    HONE_TRY(make_folders(h->arena, dir));
+    h->spool = hone_path_join(h->arena, dir, "spool");
+    h->credentials = hone_path_join(h->arena, dir, "credentials");
+    if (!h->spool || !h->credentials) return no_memory();
+    return make_folders(h->arena, h->spool);
+}
+
+static hone_err open_rooms(house *h) {
+    hone_app *app = &h->app;
+    const hone_settings *s = &h->settings;
+    app->dir = s->data;
+    app->realm = s->realm;
+    app->mail = s->mail;
+    app->public_url = s->public_url;
+    app->trusts_loopback_http = !s->tls_cert && hone_settings_is_loopback(s->address);
+    HONE_TRY(hone_db_open(s->data, &app->db));
+    HONE_TRY(hone_tags_open(app->db));
+    HONE_TRY(hone_objects_open(s->data, app->db, &app->objects));
+    HONE_TRY(hone_accounts_open(s->data, app->db, NULL, &app->accounts));
+    HONE_TRY(hone_registry_open(app->db));
+    return HONE_OK;
+}
+
+static void close_rooms(house *h) {
+    hone_app *app = &h->app;
+    hone_accounts_close(app->accounts);
+    hone_objects_close(app->objects);
+    hone_db_close(app->db);
+}
+
+/* The address as people and clients write it, in the arena; NULL at its limit. */
+static const char *make_url(const house *h) {
+    const hone_settings *s = &h->settings;
+    char url[128];
+    bool is_v6 = strchr(s->address, ':') != NULL;
+    (void)snprintf(url, sizeof url, "%s://%s%s%s:%u", s->tls_cert ? "https" : "http",
+                   is_v6 ? "[" : "", s->address, is_v6 ? "]" : "",
+                   (unsigned)hone_server_port(h->server));
+    return hone_arena_strdup(h->arena, hone_str_of(url));
+}
+
+static hone_err start_server(house *h) {
+    const hone_settings *s = &h->settings;
+    hone_server_options options = {
+        .address = s->address,
+        .port = s->port,
+        .hosts = s->hosts,
+        .host_count = s->host_count,
+        .tls_cert = s->tls_cert,
+        .tls_key = s->tls_key,
+        .spool_dir = h->spool,
+        .ctx = &h->app,
+        .handle = hone_api_handle,
+        .rule = hone_api_rule,
+    };
+    return hone_server_start(&options, &h->server);
+}
+
+/* Port and URLs are known once the server listens. */
+static hone_err announce(house *h) {
+    const char *url = make_url(h);
+    if (!url) return no_memory();
+    if (!h->settings.public_url) h->app.public_url = url; /* nobody knows the port before */
+    HONE_TRY(hone_accounts_note_endpoint(h->settings.data, url, h->settings.realm.region));
+    printf("hone " HONE_VERSION " serves %s\n"
+           "  data          %s\n"
+           "  credentials   %s (an API key, and the administrator's login)\n"
+           "ready\n",
+           url, h->settings.data, h->credentials);
+    (void)fflush(stdout); /* whoever started us may wait for the line */
+    hone_log("event=server.ready url=%s", url);
+    return HONE_OK;
+}
+
+/* The signals that end the program are taken by sigwait alone, on the main thread. */
+static sigset_t block_signals(void) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread is made: all inherit it */
+    return set;
+}
+
+static hone_err serve(house *h) {
+    sigset_t signals = block_signals();
+    HONE_TRY(make_places(h));
+    hone_err err = open_rooms(h);
+    if (!hone_failed(err)) err = start_server(h);
+    if (!hone_failed(err)) err = announce(h);
+    if (!hone_failed(err)) {
+        int signal = 0;
+        (void)sigwait(&signals, &signal); /* fails for an invalid set alone */
+        hone_log("event=server.stopping signal=%d", signal);
+    }
+    hone_server_stop(h->server, STOP_GRACE_MS);
+    close_rooms(h);
+    return err;
+}
+
+hone_err hone_cmd_serve(int argc, char **argv) {
+    hone_settings_flags flags = {0};
+    bool help_shown = false;
+    hone_err err = parse(argc, argv, &flags, &help_shown);
+    if (hone_failed(err) || help_shown) return err;
+
+    house h = {0};
+    HONE_TRY(hone_arena_create(SETTINGS_BYTES_MAX, &h.arena));
+    err = hone_settings_load(h.arena, &flags, &h.settings);
+    if (!hone_failed(err)) err = serve(&h);
+    if (hone_failed(err)) err = hone_err_new(err.code, "%s", err.msg); /* outlives the arena */
+    hone_arena_destroy(h.arena);
+    return err;
+}
