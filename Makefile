@@ -40,7 +40,7 @@ check-clang: deps
 	@tests/run.py --tree build-clang
 
 tsan: deps
-	@tests/run.py --tree build-tsan --match '^test_(pool|err)$$'
+	@tests/run.py --tree build-tsan --match '^test_(pool|err|batcher|fleet)$$'
 
 # .clang-tidy at zero findings.
 lint: deps

@@ -1,6 +1,6 @@
 /* serve.c: `hone serve`: opens every room on one folder, listens, and waits for a signal.
  *
- *     database -> tags -> objects -> accounts -> registry -> server
+ *     database -> tags -> objects -> accounts -> registry -> endpoints -> server
  *
  * Each room is opened after those it stands on and closed in the reverse order. The server is
  * last to open and first to stop, so that no request meets a room that is not there. */
@@ -12,6 +12,7 @@
 #include "cli/settings.h"
 #include "http/server.h"
 #include "registry/registry.h"
+#include "serve/fleet.h"
 #include "store/tags.h"
 
 #include <errno.h>
@@ -92,11 +93,17 @@ static hone_err open_rooms(house *h) {
     HONE_TRY(hone_objects_open(s->data, app->db, &app->objects));
     HONE_TRY(hone_accounts_open(s->data, app->db, NULL, &app->accounts));
     HONE_TRY(hone_registry_open(app->db));
-    return HONE_OK;
+    return hone_fleet_open(&(hone_fleet_options){.dir = s->data,
+                                                 .db = app->db,
+                                                 .objects = app->objects,
+                                                 .realm = s->realm,
+                                                 .batcher = {.threads = s->threads}},
+                           &app->fleet);
 }
 
 static void close_rooms(house *h) {
     hone_app *app = &h->app;
+    hone_fleet_close(app->fleet);
     hone_accounts_close(app->accounts);
     hone_objects_close(app->objects);
     hone_db_close(app->db);

@@ -106,10 +106,10 @@ hone_err hone_registry_group_add(hone_tx *tx, hone_arena *arena, hone_realm real
 
 hone_err hone_registry_group_list(hone_tx *tx, hone_arena *arena, const hone_listing *listing,
                                   hone_group **out, size_t *count, bool *more) {
-#define GROUP_LIST(order)                                                                  \
-    GROUP_COLUMNS                                                                          \
-        "WHERE g.name LIKE ? ESCAPE '\\' AND g.created_ms BETWEEN ? AND ? ORDER BY " order \
-        " LIMIT ? OFFSET ?"
+#define GROUP_LIST(order)                                                              \
+    GROUP_COLUMNS                                                                      \
+    "WHERE g.name LIKE ? ESCAPE '\\' AND g.created_ms BETWEEN ? AND ? ORDER BY " order \
+    " LIMIT ? OFFSET ?"
     static const char *const sql[2][2] = {{GROUP_LIST("g.id"), GROUP_LIST("g.id DESC")},
                                           {GROUP_LIST("g.name"), GROUP_LIST("g.name DESC")}};
     hone_listing l;

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/realm.h"
+#include "registry/listing.h"
 #include "store/db.h"
 
 #include <jansson.h>
@@ -44,15 +45,6 @@ typedef struct hone_version {
     int64_t created_ms, modified_ms;
     const char *created_by, *modified_by;
 } hone_version;
-
-/* Which rows a list wants. Zeroed: the first 100, oldest first. */
-typedef struct hone_listing {
-    int64_t limit, offset;       /* limit 1..100; 0 = 100 */
-    bool by_name, descending;    /* else by the time of creation */
-    int64_t after_ms, before_ms; /* created; before_ms 0 = any */
-    hone_str name_contains;      /* empty = any */
-    hone_str group, status;      /* of versions; empty = any */
-} hone_listing;
 
 /* Migrates its tables, also those of models.h. */
 HONE_NODISCARD hone_err hone_registry_open(hone_db *db);

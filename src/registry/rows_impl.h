@@ -1,21 +1,15 @@
-/* rows_impl.h: what registry.c and models.c do alike with rows, listings and containers. */
+/* rows_impl.h: what registry.c and models.c do alike with rows and containers. */
 #ifndef HONE_REGISTRY_ROWS_IMPL_H
 #define HONE_REGISTRY_ROWS_IMPL_H
 
 #include "registry/registry.h"
 
-enum { HONE_LISTING_MAX = 100, HONE_FIELDS_BYTES_MAX = 1 << 20 };
+enum { HONE_FIELDS_BYTES_MAX = 1 << 20 };
 
 /* Text of a column in the arena, "" for NULL; NULL at the arena's limit. */
 const char *hone_registry_text(const hone_rows *rows, int column, hone_arena *arena);
 
 hone_err hone_registry_no_memory(void);
-
-/* listing with its defaults filled in and its limits checked. INVALID. */
-HONE_NODISCARD hone_err hone_listing_check(const hone_listing *listing, hone_listing *out);
-
-/* name_contains as a pattern for LIKE ... ESCAPE '\', in the arena; NULL at its limit. */
-const char *hone_listing_pattern(const hone_listing *listing, hone_arena *arena);
 
 /* value as JSON text in the arena, "{}" for NULL. FULL above HONE_FIELDS_BYTES_MAX. */
 HONE_NODISCARD hone_err hone_registry_dump(hone_arena *arena, const json_t *value, const char *what,

@@ -1,0 +1,47 @@
+/* batcher.h: the one place where forward passes run: queries of all endpoints, in batches.
+ *
+ *     push --> [ query | query | ... ] --> batch of one deployment's texts --> logits --> finish
+ *              bounded in queries and tokens
+ *
+ * A batch takes what waits, up to a budget of tokens, and never waits for more to come: a lone
+ * client sees no delay, and the longer a batch takes the more gather for the next. When several
+ * queries of the batch's deployment wait, each gets an equal share first, so that a query of one
+ * text is not kept behind one of thousands; what is left of a query goes to the end of the line,
+ * so that endpoints take turns.
+ *
+ * One forward pass at a time, on all of the pool's threads: two at once would share the cores
+ * and both be slower.
+ *
+ * Threads: push from any. finish is called on the batcher's own thread, so it must be short.
+ */
+#ifndef HONE_SERVE_BATCHER_H
+#define HONE_SERVE_BATCHER_H
+
+#include "serve/query.h"
+
+typedef struct hone_batcher hone_batcher;
+
+typedef struct hone_batcher_options {
+    size_t threads;       /* of forward passes; 0 = as many as the process may use */
+    size_t batch_tokens;  /* budget of a batch; 0 = 2048 */
+    size_t queue_queries; /* that may wait; 0 = 1024 */
+    size_t queue_tokens;  /* of those; a lone query may have more; 0 = 1 Mi */
+} hone_batcher_options;
+
+HONE_NODISCARD hone_err hone_batcher_create(const hone_batcher_options *options,
+                                            hone_batcher **out);
+/* Answer what waits, refuse what comes, end. NULL is allowed. */
+void hone_batcher_destroy(hone_batcher *batcher);
+
+/* Queue an encoded query. FULL at the limits, CLOSED while it ends: then finish is not called. */
+HONE_NODISCARD hone_err hone_batcher_push(hone_batcher *batcher, hone_query *query);
+
+size_t hone_batcher_threads(const hone_batcher *batcher);
+
+typedef struct hone_batcher_load {
+    size_t queries, tokens;     /* that wait now */
+    uint64_t batches, answered; /* since the start */
+} hone_batcher_load;
+hone_batcher_load hone_batcher_read(hone_batcher *batcher);
+
+#endif
