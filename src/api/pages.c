@@ -36,6 +36,7 @@ static void add_headers(hone_response *response, hone_header *headers, const hon
             : HEADER("Cross-Origin-Resource-Policy", "same-origin"));
     if (!hone_str_has_prefix(hone_str_of(file->content_type), HONE_S("text/html"))) return;
     add(response, headers, HEADER("Content-Security-Policy", POLICY));
+    add(response, headers, HEADER("Connection-Allowlist", "(response-origin)"));
     add(response, headers, HEADER("Cross-Origin-Opener-Policy", "same-origin"));
     add(response, headers, HEADER("X-Frame-Options", "DENY"));
     add(response, headers,

@@ -2,8 +2,8 @@
  *
  * A matrix [rows, k] in row-major order is, to oneDNN, an image of `rows` pixels with k
  * channels (nhwc), and a linear layer a 1x1 convolution. On AVX2 that path has packed
- * weights and a kernel at 85-95 % of the machine's peak, where its matmul packs the weights
- * anew on every call (40-80 %). With AVX-512 its matmul takes packed weights, at 90 %.
+ * weights and a kernel at 80-96 % of the machine's peak, where its matmul packs the weights
+ * anew on every call (54-89 %). With AVX-512 its matmul takes packed weights, at 90 %.
  * Shapes that one of them leaves to a reference loop (odd sizes, old machines) go to the other.
  *
  * Both are written down here as the same thing: a primitive per height and per
