@@ -36,6 +36,15 @@ static bool same_labels(const hone_config *a, const hone_config *b) {
     return true;
 }
 
+/* Are b's labels those of a, and others behind them? Then a head can grow by them. */
+static bool grows(const hone_config *a, const hone_config *b) {
+    if (a->problem != HONE_SINGLE_LABEL || b->problem != a->problem || a->labels >= b->labels)
+        return false;
+    for (size_t i = 0; i < a->labels; i++)
+        if (strcmp(a->label_names[i], b->label_names[i]) != 0) return false;
+    return true;
+}
+
 static bool is_head(const hone_params *params, size_t index) {
     return index >= hone_params_head(params, HONE_HEAD_W);
 }
@@ -68,15 +77,16 @@ static hone_err load_values(hone_tuner *t, const hone_config *file_config,
     hone_err err = hone_params_find(file_params, file, found);
     if (!hone_failed(err)) err = allocate(t);
     bool relabelled = !same_labels(file_config, &t->config);
+    bool grown = grows(file_config, &t->config);
     for (size_t i = 0; i < t->params.count && !hone_failed(err); i++) {
         const hone_param *p = &t->params.items[i];
         if (p->rank == 0) continue;
-        bool make = !found[i] || (relabelled && is_head(&t->params, i));
-        if (make)
+        bool other = relabelled && is_head(&t->params, i);
+        bool keep = found[i] && (!other || grown); /* of a grown head: the first rows */
+        if (!keep || other)
             hone_params_init(&t->params, i, t->config.init_std, seed, t->values + p->offset);
-        else
-            hone_tensor_to_f32(found[i], t->values + p->offset);
-        if (make && is_head(&t->params, i)) t->new_head = true;
+        if (keep) hone_tensor_to_f32(found[i], t->values + p->offset);
+        if (!keep && is_head(&t->params, i)) t->new_head = true;
     }
     free(found);
     return err;

@@ -21,7 +21,8 @@
 typedef struct hone_tuner hone_tuner;
 
 /* Load dir's checkpoint; config (taken over, done by destroy) may have other labels than the
- * file, then the head is made new from seed. */
+ * file, then the head is made new from seed. Where its labels are the file's and more behind
+ * them, the file's rows of the head are kept and only the others are new. */
 HONE_NODISCARD hone_err hone_tuner_create(const char *dir, hone_config config, uint64_t seed,
                                           hone_tuner **out);
 void hone_tuner_destroy(hone_tuner *tuner);

@@ -40,6 +40,8 @@ typedef struct hone_run_options {
     size_t checkpoint_steps; /* steps between checkpoints; 0 = by time alone */
     size_t checkpoint_s;     /* seconds between checkpoints; 0 = by steps alone */
     uint64_t seed;           /* of order, dropout and a new head */
+    hone_labels labels;      /* the head's first, in this order, whether the data has them or not;
+                                the data's others follow, sorted. None: as targets.h says */
 } hone_run_options;
 
 /* What `hone train` does unless told otherwise. */

@@ -67,7 +67,8 @@ static void set_dropout(hone_run_job *job, hone_config *config) {
 static hone_err open_base(hone_run_job *job, const hone_dataset *train) {
     hone_config config = {0};
     HONE_TRY(hone_config_load(job->options->base, &config));
-    hone_err err = hone_targets_choose(job->arena, train, job->options->problem, &config);
+    hone_err err = hone_targets_choose(job->arena, train, job->options->problem,
+                                       job->options->labels, &config);
     if (hone_failed(err)) {
         hone_config_done(&config);
         return err;

@@ -32,8 +32,29 @@ static bool has_labels(hone_arena *arena, const hone_config *config, hone_labels
     return true;
 }
 
+static bool is_among(const char *name, hone_labels labels) {
+    for (size_t i = 0; i < labels.count; i++)
+        if (strcmp(name, labels.names[i]) == 0) return true;
+    return false;
+}
+
+/* first, then those of labels that are not in it. */
+static hone_err append_labels(hone_arena *arena, hone_labels first, hone_labels labels,
+                              hone_labels *out) {
+    const char **names = hone_arena_alloc(arena, first.count + labels.count, sizeof *names);
+    if (!names) return hone_err_new(HONE_E_NOMEM, "no memory for labels");
+    size_t count = 0;
+    for (size_t i = 0; i < first.count; i++) names[count++] = first.names[i];
+    for (size_t i = 0; i < labels.count; i++)
+        if (!is_among(labels.names[i], first)) names[count++] = labels.names[i];
+    if (count > HONE_LABELS_MAX)
+        return hone_err_new(HONE_E_FULL, "%zu labels: at most %d", count, HONE_LABELS_MAX);
+    *out = (hone_labels){count, names};
+    return HONE_OK;
+}
+
 hone_err hone_targets_choose(hone_arena *arena, const hone_dataset *train, hone_problem problem,
-                             hone_config *config) {
+                             hone_labels first, hone_config *config) {
     if (problem == HONE_REGRESSION) {
         const char *only[] = {"LABEL_0"};
         return hone_config_set_labels(config, problem, only, 1);
@@ -44,6 +65,10 @@ hone_err hone_targets_choose(hone_arena *arena, const hone_dataset *train, hone_
         return hone_err_new(HONE_E_INVALID,
                             "'%s' has one class only, '%s': there is nothing to tell apart",
                             train->name, labels.names[0]);
+    if (first.count > 0) {
+        HONE_TRY(append_labels(arena, first, labels, &labels));
+        return hone_config_set_labels(config, problem, labels.names, labels.count);
+    }
     const char **names = hone_arena_alloc(arena, labels.count, sizeof *names);
     if (!names) return hone_err_new(HONE_E_NOMEM, "no memory for labels");
     bool keep = has_labels(arena, config, labels);

@@ -18,9 +18,12 @@
  * config.json). INVALID for another. */
 HONE_NODISCARD hone_err hone_problem_parse(const char *name, hone_problem *out);
 
-/* Set config's labels to those that train asks for. INVALID when there is only one class. */
+/* Set config's labels to those that train asks for. With `first`, these come first, in their
+ * order, and those of train that are not among them follow, sorted: so ids never change from
+ * one version of a model to the next. INVALID when train has only one class. */
 HONE_NODISCARD hone_err hone_targets_choose(hone_arena *arena, const hone_dataset *train,
-                                            hone_problem problem, hone_config *config);
+                                            hone_problem problem, hone_labels first,
+                                            hone_config *config);
 
 /* The targets of a data set for a model of this config. INVALID names a label that the model
  * does not have, or that is no number, and its line. */

@@ -289,6 +289,38 @@ static void test_tuner__other_labels_get_a_new_head(void **state) {
     hone_tuner_destroy(tuner);
 }
 
+static void test_tuner__a_head_grows_by_new_labels(void **state) {
+    (void)state;
+    const char *names[8];
+    hone_config config = {0}, more = {0};
+    hone_tuner *old = NULL, *new = NULL;
+    CHECK_OK(hone_config_load(GOLDEN("model/bert"), &config));
+    CHECK_OK(hone_config_load(GOLDEN("model/bert"), &more));
+    size_t count = config.labels;
+    for (size_t i = 0; i < count; i++) names[i] = config.label_names[i];
+    names[count] = "another";
+    CHECK_OK(hone_config_set_labels(&more, HONE_SINGLE_LABEL, names, count + 1));
+    CHECK_OK(hone_tuner_create(GOLDEN("model/bert"), config, 1, &old));
+    CHECK_OK(hone_tuner_create(GOLDEN("model/bert"), more, 1, &new));
+    assert_false(hone_tuner_has_new_head(new));
+    for (int slot = HONE_HEAD_W; slot <= HONE_HEAD_B; slot++) {
+        const hone_params *a = hone_tuner_params(old), *b = hone_tuner_params(new);
+        const hone_param *p = &a->items[hone_params_head(a, (hone_head_slot)slot)];
+        const hone_param *q = &b->items[hone_params_head(b, (hone_head_slot)slot)];
+        assert_int_equal(q->count, p->count / count * (count + 1));
+        assert_memory_equal(hone_tuner_values(old) + p->offset, hone_tuner_values(new) + q->offset,
+                            p->count * sizeof(float));
+    }
+    const hone_params *b = hone_tuner_params(new);
+    const hone_param *w = &b->items[hone_params_head(b, HONE_HEAD_W)];
+    const float *row = hone_tuner_values(new) + w->offset + (size_t)w->dims[1] * count;
+    float most = 0;
+    for (int64_t i = 0; i < w->dims[1]; i++) most = fmaxf(most, fabsf(row[i]));
+    assert_true(most > 0 && most < 1); /* drawn, not left 0 */
+    hone_tuner_destroy(old);
+    hone_tuner_destroy(new);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tuner__bert_follows_pytorch),
@@ -300,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_tuner__dropout_gradient_matches_finite_differences),
         cmocka_unit_test(test_tuner__threads_do_not_change_a_bit),
         cmocka_unit_test(test_tuner__other_labels_get_a_new_head),
+        cmocka_unit_test(test_tuner__a_head_grows_by_new_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -287,6 +287,30 @@ static void test_run__same_labels_keep_the_head(void **state) {
     tear_down(&f);
 }
 
+static void test_run__label_ids_last_from_version_to_version(void **state) {
+    (void)state;
+    static const char *const first[] = {"zeta", "alpha"}, *const more[] = {"alpha", "mid", "zeta"};
+    fixture f;
+    hone_run_result result;
+    set_up(&f);
+    f.options.labels = (hone_labels){2, first};
+    f.train = tiny_data(f.arena, 30, 0, first, 2);
+    CHECK_OK(run(&f, 1, false, &result));
+    assert_string_equal(result.labels.names[0], "zeta"); /* not sorted: as the parent had it */
+    f.notes[0] = '\0';
+    f.options.base = f.out;
+    f.options.labels = result.labels;
+    f.train = tiny_data(f.arena, 30, 0, more, 3);
+    CHECK_OK(run(&f, 1, false, &result));
+    assert_string_equal(f.notes, ""); /* the head was kept, and has grown */
+    assert_int_equal(result.labels.count, 3);
+    assert_string_equal(result.labels.names[0], "zeta");
+    assert_string_equal(result.labels.names[1], "alpha");
+    assert_string_equal(result.labels.names[2], "mid");
+    assert_non_null(strstr(load(&f, "config.json").ptr, "\"0\": \"zeta\""));
+    tear_down(&f);
+}
+
 static void test_run__folder_is_complete(void **state) {
     (void)state;
     fixture f;
@@ -414,6 +438,7 @@ int main(void) {
         cmocka_unit_test(test_run__parts_add_up_to_the_batch),
         cmocka_unit_test(test_run__regression_learns_numbers),
         cmocka_unit_test(test_run__same_labels_keep_the_head),
+        cmocka_unit_test(test_run__label_ids_last_from_version_to_version),
         cmocka_unit_test(test_run__folder_is_complete),
         cmocka_unit_test(test_run__refuses_and_leaves_nothing),
         cmocka_unit_test(test_run__patience_needs_an_evaluation),

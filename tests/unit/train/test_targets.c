@@ -17,6 +17,8 @@ static const choice choices[] = {
     {"another one", {"pos", "neg"}, {"pos", "mid", "mid"}, {"mid", "pos"}},
 };
 
+static const hone_labels none = {0};
+
 static hone_config base_with(const char *const *names) {
     hone_config config = {0};
     size_t count = 0;
@@ -43,7 +45,7 @@ static void test_targets__choose_the_labels(void **state) {
         CHECK_OK(hone_arena_create(4 << 20, &arena));
         hone_config config = base_with(c->base);
         hone_dataset data = data_with(c->data, records);
-        CHECK_OK(hone_targets_choose(arena, &data, HONE_SINGLE_LABEL, &config));
+        CHECK_OK(hone_targets_choose(arena, &data, HONE_SINGLE_LABEL, none, &config));
         size_t count = 0;
         for (; count < 3 && c->want[count]; count++)
             if (count >= config.labels || strcmp(config.label_names[count], c->want[count]) != 0)
@@ -58,6 +60,27 @@ static void test_targets__choose_the_labels(void **state) {
     }
 }
 
+static void test_targets__ids_are_kept_and_new_labels_follow(void **state) {
+    (void)state;
+    const char *const base[] = {"a", "b", NULL}, *const labels[] = {"zeta", "pos", "mid", NULL};
+    const char *const parent[] = {"pos", "neg"}, *const want[] = {"pos", "neg", "mid", "zeta"};
+    hone_arena *arena = NULL;
+    hone_record records[4];
+    hone_targets targets;
+    CHECK_OK(hone_arena_create(4 << 20, &arena));
+    hone_config config = base_with(base);
+    hone_dataset data = data_with(labels, records);
+    CHECK_OK(
+        hone_targets_choose(arena, &data, HONE_SINGLE_LABEL, (hone_labels){2, parent}, &config));
+    assert_int_equal(config.labels, 4); /* "neg" too: the data no longer has it, the id stays */
+    for (size_t i = 0; i < 4; i++) assert_string_equal(config.label_names[i], want[i]);
+    CHECK_OK(hone_targets_read(arena, &data, &config, &targets));
+    assert_int_equal(targets.labels[0], 3);
+    assert_int_equal(targets.labels[1], 0);
+    hone_config_done(&config);
+    hone_arena_destroy(arena);
+}
+
 static void test_targets__regression_has_one_output(void **state) {
     (void)state;
     const char *const base[] = {"pos", "neg", NULL}, *const numbers[] = {"1", "2.5", NULL};
@@ -67,7 +90,7 @@ static void test_targets__regression_has_one_output(void **state) {
     CHECK_OK(hone_arena_create(4 << 20, &arena));
     hone_config config = base_with(base);
     hone_dataset data = data_with(numbers, records);
-    CHECK_OK(hone_targets_choose(arena, &data, HONE_REGRESSION, &config));
+    CHECK_OK(hone_targets_choose(arena, &data, HONE_REGRESSION, none, &config));
     assert_int_equal(config.labels, 1);
     assert_true(config.problem == HONE_REGRESSION);
     CHECK_OK(hone_targets_read(arena, &data, &config, &targets));
@@ -85,7 +108,7 @@ static void test_targets__one_class_is_refused(void **state) {
     CHECK_OK(hone_arena_create(4 << 20, &arena));
     hone_config config = base_with(base);
     hone_dataset data = data_with(same, records);
-    CHECK_FAILS(hone_targets_choose(arena, &data, HONE_SINGLE_LABEL, &config), HONE_E_INVALID,
+    CHECK_FAILS(hone_targets_choose(arena, &data, HONE_SINGLE_LABEL, none, &config), HONE_E_INVALID,
                 "'f.csv' has one class only, 'pos'");
     hone_config_done(&config);
     hone_arena_destroy(arena);
@@ -105,6 +128,7 @@ static void test_problem__is_named_as_in_config_json(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_targets__choose_the_labels),
+        cmocka_unit_test(test_targets__ids_are_kept_and_new_labels_follow),
         cmocka_unit_test(test_targets__regression_has_one_output),
         cmocka_unit_test(test_targets__one_class_is_refused),
         cmocka_unit_test(test_problem__is_named_as_in_config_json),
