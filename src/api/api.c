@@ -216,6 +216,7 @@ static const struct own {
     {"/hone/teams", hone_api_account, false},
     {"/hone/keys", hone_api_account, false},
     {"/hone/tasks", hone_api_tasks, false},
+    {"/hone/endpoints", hone_api_endpoints, false},
     {"/hone/events", hone_api_events, false},
 };
 

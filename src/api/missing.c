@@ -2,17 +2,10 @@
 #include "api/api.h"
 
 const hone_op hone_review_ops[] = {{0}};
-const hone_op hone_registry_ops[] = {{0}};
-const hone_op hone_endpoint_ops[] = {{0}};
 const hone_op hone_pipeline_ops[] = {{0}};
 
 static void missing(hone_exchange *exchange, hone_protocol protocol) {
     hone_reply_error(exchange, protocol, hone_err_new(HONE_E_NOT_FOUND, "not there yet"));
-}
-
-void hone_api_runtime(const hone_call *call, hone_exchange *exchange) {
-    (void)call;
-    missing(exchange, HONE_REST_JSON);
 }
 
 void hone_api_a2i(const hone_call *call, hone_exchange *exchange) {
