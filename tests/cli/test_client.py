@@ -154,9 +154,11 @@ class Models(ClientCase):
         self.assertEqual(server.bodies('ListModelPackages')[1]['NextToken'], 'more')
 
     def test_list_shows_columns(self):
-        server = self.serve({'ListModelPackages': versions('Approved')})
+        server = self.serve({'ListModelPackages': versions('Approved'),
+                             'DescribeModelPackage': {'HoneMetrics': {'accuracy': 0.8352}}})
         done = self.ask(server, 'models', 'list', 'sentiment')
-        self.assertRegex(done.stdout, r'^GROUP +VERSION +STATUS .*\nsentiment +1 +Approved +2026-11-24 06:00:00')
+        self.assertRegex(done.stdout,
+                         r'^GROUP +VERSION +STATUS .*\nsentiment +1 +Approved +83\.5 % +2026-11-24 06:00:00')
 
     def test_control_characters_do_not_reach_the_terminal(self):
         evil = versions('Approved')

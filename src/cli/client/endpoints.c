@@ -6,7 +6,7 @@
  * neither can be changed. undeploy takes the endpoint and its present configuration and model away. */
 #include "base/clock.h"
 #include "base/id.h"
-#include "cli/client/listing.h"
+#include "cli/client/columns.h"
 #include "cli/client/verbs.h"
 #include "cli/client/versions.h"
 #include "cli/commands.h"
@@ -239,23 +239,23 @@ static hone_err collect(hone_remote *remote, json_t *all) {
 static hone_err print_endpoints(const hone_verb_call *call, const json_t *all) {
     static const char *const titles[] = {"ENDPOINT", "STATUS",  "VERSION", ">ASKED", ">ERRORS",
                                          ">P50 MS",  ">P99 MS", "WHY",     NULL};
-    hone_listing rows;
+    hone_columns rows;
     json_t *item = NULL;
     size_t i = 0;
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(all, i, item) {
         const json_t *stats = json_object_get(item, "HoneStats");
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s", hone_field(item, "EndpointName"));
-        hone_listing_cell(&rows, 1, "%s", hone_field(item, "EndpointStatus"));
-        hone_listing_cell(&rows, 2, "%s", hone_field(stats, "Version"));
-        hone_listing_cell(&rows, 3, "%.0f", hone_field_number(stats, "Invocations", 0.0));
-        hone_listing_cell(&rows, 4, "%.0f", hone_field_number(stats, "Errors", 0.0));
-        hone_listing_cell(&rows, 5, "%.1f", hone_field_number(stats, "LatencyP50Ms", 0.0));
-        hone_listing_cell(&rows, 6, "%.1f", hone_field_number(stats, "LatencyP99Ms", 0.0));
-        hone_listing_cell(&rows, 7, "%s", hone_field(item, "FailureReason"));
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s", hone_field(item, "EndpointName"));
+        hone_columns_cell(&rows, 1, "%s", hone_field(item, "EndpointStatus"));
+        hone_columns_cell(&rows, 2, "%s", hone_field(stats, "Version"));
+        hone_columns_cell(&rows, 3, "%.0f", hone_field_number(stats, "Invocations", 0.0));
+        hone_columns_cell(&rows, 4, "%.0f", hone_field_number(stats, "Errors", 0.0));
+        hone_columns_cell(&rows, 5, "%.1f", hone_field_number(stats, "LatencyP50Ms", 0.0));
+        hone_columns_cell(&rows, 6, "%.1f", hone_field_number(stats, "LatencyP99Ms", 0.0));
+        hone_columns_cell(&rows, 7, "%s", hone_field(item, "FailureReason"));
     }
-    return hone_listing_print(&rows, "no endpoints: hone deploy GROUP starts one");
+    return hone_columns_print(&rows, "no endpoints: hone deploy GROUP starts one");
 }
 
 static hone_err endpoints_list(hone_verb_call *call) {

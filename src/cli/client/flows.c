@@ -5,7 +5,7 @@
  * The threshold and the audit share are tags of the flow: `hone ask` reads them from there. */
 #include "base/file.h"
 #include "base/realm.h"
-#include "cli/client/listing.h"
+#include "cli/client/columns.h"
 #include "cli/client/templates.h"
 #include "cli/client/verbs.h"
 #include "cli/commands.h"
@@ -158,18 +158,18 @@ static hone_err list(hone_verb_call *call) {
     HONE_TRY(hone_remote_list(call->remote, "ListFlowDefinitions", json_object(),
                               "FlowDefinitionSummaries", 0, &all));
     if (call->json) return hone_remote_print(all);
-    hone_listing rows;
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns rows;
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(all, i, item) {
         char when[HONE_WHEN_SIZE];
         hone_when_format(hone_field_number(item, "CreationTime", 0.0), when);
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s", hone_field(item, "FlowDefinitionName"));
-        hone_listing_cell(&rows, 1, "%s", hone_field(item, "FlowDefinitionStatus"));
-        hone_listing_cell(&rows, 2, "%s", when);
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s", hone_field(item, "FlowDefinitionName"));
+        hone_columns_cell(&rows, 1, "%s", hone_field(item, "FlowDefinitionStatus"));
+        hone_columns_cell(&rows, 2, "%s", when);
     }
     json_decref(all);
-    return hone_listing_print(&rows, "no flows yet: hone flows create NAME");
+    return hone_columns_print(&rows, "no flows yet: hone flows create NAME");
 }
 
 static hone_err show(hone_verb_call *call) {

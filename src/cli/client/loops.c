@@ -1,6 +1,6 @@
 /* loops.c: `hone loops`: questions to humans, and what they answered. */
 #include "base/str.h"
-#include "cli/client/listing.h"
+#include "cli/client/columns.h"
 #include "cli/client/verbs.h"
 #include "cli/commands.h"
 
@@ -67,22 +67,22 @@ static void keep_status(json_t *all, const char *status) {
 
 static hone_err print_loops(const hone_verb_call *call, const json_t *all) {
     static const char *const titles[] = {"LOOP", "FLOW", "STATUS", "CREATED", "WHY", NULL};
-    hone_listing rows;
+    hone_columns rows;
     json_t *item = NULL;
     size_t i = 0;
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(all, i, item) {
         /* A2I writes "2026-11-24T06:02:59.123Z": shown as the other commands do. */
         const char *when = hone_field(item, "CreationTime");
         const char *clock = strlen(when) > 19 ? when + 11 : "";
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s", hone_field(item, "HumanLoopName"));
-        hone_listing_cell(&rows, 1, "%s", hone_field(item, "FlowDefinitionName"));
-        hone_listing_cell(&rows, 2, "%s", hone_field(item, "HumanLoopStatus"));
-        hone_listing_cell(&rows, 3, "%.10s %.8s", when, clock);
-        hone_listing_cell(&rows, 4, "%s", hone_field(item, "FailureReason"));
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s", hone_field(item, "HumanLoopName"));
+        hone_columns_cell(&rows, 1, "%s", hone_field(item, "FlowDefinitionName"));
+        hone_columns_cell(&rows, 2, "%s", hone_field(item, "HumanLoopStatus"));
+        hone_columns_cell(&rows, 3, "%.10s %.8s", when, clock);
+        hone_columns_cell(&rows, 4, "%s", hone_field(item, "FailureReason"));
     }
-    return hone_listing_print(&rows, "no human loops: hone ask starts one when a model is unsure");
+    return hone_columns_print(&rows, "no human loops: hone ask starts one when a model is unsure");
 }
 
 static hone_err list(hone_verb_call *call) {

@@ -1,5 +1,5 @@
 /* models.c: `hone models`: what was trained, how good it is, and whether it may be deployed. */
-#include "cli/client/listing.h"
+#include "cli/client/columns.h"
 #include "cli/client/verbs.h"
 #include "cli/client/versions.h"
 #include "cli/commands.h"
@@ -34,24 +34,39 @@ static hone_err collect(const hone_verb_call *call, const char *status, json_t *
     return err;
 }
 
+/* The accuracy of a version as it was registered, in per cent; "" when nobody measured it. */
+static void accuracy_of(hone_remote *remote, const json_t *version, char out[16]) {
+    json_t *whole = NULL;
+    out[0] = '\0';
+    hone_err err = hone_remote_op(
+        remote, "DescribeModelPackage",
+        json_pack("{s:s}", "ModelPackageName", hone_field(version, "ModelPackageArn")), &whole);
+    if (hone_failed(err)) return; /* it went meanwhile */
+    double share = hone_field_number(json_object_get(whole, "HoneMetrics"), "accuracy", -1.0);
+    if (share >= 0.0) (void)snprintf(out, 16, "%.1f %%", 100.0 * share);
+    json_decref(whole);
+}
+
 static hone_err print_versions(const hone_verb_call *call, const json_t *all) {
-    static const char *const titles[] = {"GROUP",   ">VERSION",    "STATUS",
+    static const char *const titles[] = {"GROUP",   ">VERSION",    "STATUS", ">ACCURACY",
                                          "CREATED", "DESCRIPTION", NULL};
-    hone_listing rows;
+    hone_columns rows;
     size_t i = 0;
     json_t *item = NULL;
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(all, i, item) {
-        char when[HONE_WHEN_SIZE];
+        char when[HONE_WHEN_SIZE], accuracy[16];
         hone_when_format(hone_field_number(item, "CreationTime", 0.0), when);
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s", hone_field(item, "ModelPackageGroupName"));
-        hone_listing_cell(&rows, 1, "%.0f", hone_field_number(item, "ModelPackageVersion", 0.0));
-        hone_listing_cell(&rows, 2, "%s", hone_field(item, "ModelApprovalStatus"));
-        hone_listing_cell(&rows, 3, "%s", when);
-        hone_listing_cell(&rows, 4, "%s", hone_field(item, "ModelPackageDescription"));
+        accuracy_of(call->remote, item, accuracy);
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s", hone_field(item, "ModelPackageGroupName"));
+        hone_columns_cell(&rows, 1, "%.0f", hone_field_number(item, "ModelPackageVersion", 0.0));
+        hone_columns_cell(&rows, 2, "%s", hone_field(item, "ModelApprovalStatus"));
+        hone_columns_cell(&rows, 3, "%s", accuracy);
+        hone_columns_cell(&rows, 4, "%s", when);
+        hone_columns_cell(&rows, 5, "%s", hone_field(item, "ModelPackageDescription"));
     }
-    return hone_listing_print(&rows, "no model versions yet: hone run PIPELINE registers one");
+    return hone_columns_print(&rows, "no model versions yet: hone run PIPELINE registers one");
 }
 
 static hone_err list(hone_verb_call *call) {

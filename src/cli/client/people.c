@@ -1,5 +1,5 @@
 /* people.c: `hone teams` and `hone users`: who answers. */
-#include "cli/client/listing.h"
+#include "cli/client/columns.h"
 #include "cli/client/verbs.h"
 #include "cli/commands.h"
 
@@ -18,18 +18,18 @@ static hone_err teams_list(hone_verb_call *call) {
     if (!call->remote) return HONE_OK;
     HONE_TRY(hone_remote_list(call->remote, "ListWorkteams", json_object(), "Workteams", 0, &all));
     if (call->json) return hone_remote_print(all);
-    hone_listing rows;
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns rows;
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(all, i, item) {
         char when[HONE_WHEN_SIZE];
         hone_when_format(hone_field_number(item, "CreateDate", 0.0), when);
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s", hone_field(item, "WorkteamName"));
-        hone_listing_cell(&rows, 1, "%s", when);
-        hone_listing_cell(&rows, 2, "%s", hone_field(item, "Description"));
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s", hone_field(item, "WorkteamName"));
+        hone_columns_cell(&rows, 1, "%s", when);
+        hone_columns_cell(&rows, 2, "%s", hone_field(item, "Description"));
     }
     json_decref(all);
-    return hone_listing_print(&rows, "no teams yet: hone teams create NAME");
+    return hone_columns_print(&rows, "no teams yet: hone teams create NAME");
 }
 
 /* The service wants a member definition of its own user pool; hone's members are kept beside it,
@@ -114,23 +114,23 @@ static hone_err users_list(hone_verb_call *call) {
         json_decref(answer);
         return hone_remote_print(kept);
     }
-    hone_listing rows;
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns rows;
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(users, i, item) {
         char when[HONE_WHEN_SIZE], teams[256];
         hone_when_format(hone_field_number(item, "seen", 0.0) / 1000.0, when);
         join(json_object_get(item, "teams"), teams, sizeof teams);
         bool is_disabled = json_is_true(json_object_get(item, "disabled"));
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s", hone_field(item, "name"));
-        hone_listing_cell(&rows, 1, "%s%s", hone_field(item, "role"),
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s", hone_field(item, "name"));
+        hone_columns_cell(&rows, 1, "%s%s", hone_field(item, "role"),
                           is_disabled ? " (disabled)" : "");
-        hone_listing_cell(&rows, 2, "%s", hone_field(item, "email"));
-        hone_listing_cell(&rows, 3, "%s", teams);
-        hone_listing_cell(&rows, 4, "%s", when);
+        hone_columns_cell(&rows, 2, "%s", hone_field(item, "email"));
+        hone_columns_cell(&rows, 3, "%s", teams);
+        hone_columns_cell(&rows, 4, "%s", when);
     }
     json_decref(answer);
-    return hone_listing_print(&rows, "no users");
+    return hone_columns_print(&rows, "no users");
 }
 
 static hone_err users_invite(hone_verb_call *call) {

@@ -4,8 +4,8 @@
  *     hone run my/pipeline.json                     created or updated from the file first */
 #include "base/file.h"
 #include "base/id.h"
+#include "cli/client/columns.h"
 #include "cli/client/executions.h"
-#include "cli/client/listing.h"
 #include "cli/client/verbs.h"
 #include "cli/commands.h"
 
@@ -210,43 +210,43 @@ static hone_err list(hone_verb_call *call) {
     HONE_TRY(
         hone_executions_list(call->remote, call->word_count ? call->words[0] : NULL, limit, &all));
     if (call->json) return hone_remote_print(all);
-    hone_listing rows;
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns rows;
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(all, i, item) {
         char when[HONE_WHEN_SIZE];
         hone_when_format(hone_field_number(item, "StartTime", 0.0), when);
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s",
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s",
                           hone_execution_id(hone_field(item, "PipelineExecutionArn")));
-        hone_listing_cell(&rows, 1, "%s", hone_field(item, "PipelineName"));
-        hone_listing_cell(&rows, 2, "%s", hone_field(item, "PipelineExecutionStatus"));
-        hone_listing_cell(&rows, 3, "%s", when);
-        hone_listing_cell(&rows, 4, "%s", hone_field(item, "PipelineExecutionDisplayName"));
+        hone_columns_cell(&rows, 1, "%s", hone_field(item, "PipelineName"));
+        hone_columns_cell(&rows, 2, "%s", hone_field(item, "PipelineExecutionStatus"));
+        hone_columns_cell(&rows, 3, "%s", when);
+        hone_columns_cell(&rows, 4, "%s", hone_field(item, "PipelineExecutionDisplayName"));
     }
     json_decref(all);
-    return hone_listing_print(&rows, "no runs yet: hone run PIPELINE starts one");
+    return hone_columns_print(&rows, "no runs yet: hone run PIPELINE starts one");
 }
 
 static hone_err print_run(const hone_verb_call *call, const json_t *execution,
                           const json_t *steps) {
     static const char *const titles[] = {"STEP", "STATUS", ">SECONDS", "WHY", NULL};
-    hone_listing rows;
+    hone_columns rows;
     json_t *step = NULL;
     size_t i = 0;
     printf("%s  %s  %s\n\n", hone_execution_id(hone_field(execution, "PipelineExecutionArn")),
            hone_field(execution, "PipelineExecutionStatus"),
            hone_field(execution, "FailureReason"));
-    hone_listing_init(&rows, hone_remote_arena(call->remote), titles);
+    hone_columns_init(&rows, hone_remote_arena(call->remote), titles);
     json_array_foreach(steps, i, step) {
         double start_s = hone_field_number(step, "StartTime", 0.0);
         double end_s = hone_field_number(step, "EndTime", 0.0);
-        hone_listing_row(&rows);
-        hone_listing_cell(&rows, 0, "%s", hone_field(step, "StepName"));
-        hone_listing_cell(&rows, 1, "%s", hone_field(step, "StepStatus"));
-        if (end_s >= start_s && start_s > 0.0) hone_listing_cell(&rows, 2, "%.1f", end_s - start_s);
-        hone_listing_cell(&rows, 3, "%s", hone_field(step, "FailureReason"));
+        hone_columns_row(&rows);
+        hone_columns_cell(&rows, 0, "%s", hone_field(step, "StepName"));
+        hone_columns_cell(&rows, 1, "%s", hone_field(step, "StepStatus"));
+        if (end_s >= start_s && start_s > 0.0) hone_columns_cell(&rows, 2, "%.1f", end_s - start_s);
+        hone_columns_cell(&rows, 3, "%s", hone_field(step, "FailureReason"));
     }
-    return hone_listing_print(&rows, "no step has started");
+    return hone_columns_print(&rows, "no step has started");
 }
 
 static hone_err show(hone_verb_call *call) {

@@ -8,8 +8,8 @@
  * On a terminal the block is redrawn in place, four times a second; elsewhere a line is written
  * when a step changes its state, and every 10 s while one works. */
 #include "base/clock.h"
+#include "cli/client/columns.h"
 #include "cli/client/executions.h"
-#include "cli/client/listing.h"
 
 #include <stdio.h>
 #include <string.h>
