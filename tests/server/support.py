@@ -1,6 +1,7 @@
 """What the tests of the running server share: a server on a free port in a folder of its own, clients
 of it, and a reviewer with a browser's cookie and token."""
 import http.client
+import importlib.util
 import json
 import os
 import pathlib
@@ -19,7 +20,18 @@ GOLDEN = ROOT / 'tests' / 'golden'
 READY_S = 60
 PAUSE_S = 0.02  # between two looks at something that is to happen
 
-sys.path.insert(0, str(ROOT / 'tests' / 'cli'))  # tiny.py and support.py of the command line tests
+
+
+def _command_line_support():
+    """tests/cli/support.py, which has our name: what its tiny.py asks of it is here, too."""
+    spec = importlib.util.spec_from_file_location('cli_support', ROOT / 'tests' / 'cli' / 'support.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+sys.path.append(str(ROOT / 'tests' / 'cli'))
+Case, hone, shared = (getattr(_command_line_support(), name) for name in ('Case', 'hone', 'shared'))
 
 
 def wait_for(what, look, timeout_s=60):
@@ -42,13 +54,13 @@ class Server:
         self.data = pathlib.Path(data or self._own)
         self.args, self.env, self.wrapper = list(args), dict(env or {}), list(wrapper)
         self.process = None
+        self.log = tempfile.NamedTemporaryFile(prefix='hone-log-')  # not on the server's disk
         self.url = self.key = self.secret = ''
         self._clients = {}
 
     def start(self):
         """Start, or start again; returns when it serves."""
         self.data.mkdir(parents=True, exist_ok=True)
-        self.log = (self.data.parent / f'{self.data.name}.log').open('ab')
         self.process = subprocess.Popen(
             [*self.wrapper, HONE, 'serve', '--data', str(self.data), '--listen', '127.0.0.1:0', *self.args],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, env={**os.environ, **self.env})
@@ -73,7 +85,7 @@ class Server:
         return {key.strip(): value.strip() for key, value in pairs}
 
     def log_text(self):
-        return (self.data.parent / f'{self.data.name}.log').read_text(errors='replace')
+        return pathlib.Path(self.log.name).read_text(errors='replace')
 
     def kill(self):
         """kill -9."""
@@ -92,15 +104,14 @@ class Server:
             return None
         status = self.process.wait(timeout_s)
         self.process.stdout.close()
-        self.log.close()
         return status
 
     def close(self):
         """Kill it and delete what it left."""
         self.kill()
+        self.log.close()
         if self._own:
             shutil.rmtree(self._own, ignore_errors=True)
-            pathlib.Path(f'{self._own}.log').unlink(missing_ok=True)
 
     # --- clients ---
 
