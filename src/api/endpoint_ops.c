@@ -147,11 +147,11 @@ static json_t *stats_json(const hone_call *call, const hone_endpoint_row *row) {
     if (!v || hone_failed(hone_fleet_stats(call->app->fleet, hone_str_of(row->name), v)))
         return NULL;
     format_version(row->serving.version_arn, version, sizeof version);
-    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f}", "Version", version, "Invocations",
-                     (json_int_t)v->invocations, "Errors", (json_int_t)(v->refused + v->failed),
-                     "LatencyP50Ms", hone_stats_percentile_ms(v, 0.5), "LatencyP90Ms",
-                     hone_stats_percentile_ms(v, 0.9), "LatencyP99Ms",
-                     hone_stats_percentile_ms(v, 0.99));
+    return json_pack(
+        "{s:s, s:I, s:I, s:f, s:f, s:f}", "Version", version, "Invocations",
+        (json_int_t)v->invocations, "Errors", (json_int_t)v->refused + (json_int_t)v->failed,
+        "LatencyP50Ms", hone_stats_percentile_ms(v, 0.5), "LatencyP90Ms",
+        hone_stats_percentile_ms(v, 0.9), "LatencyP99Ms", hone_stats_percentile_ms(v, 0.99));
 }
 
 static hone_err describe_endpoint(const hone_call *call, hone_tx *tx, const json_t *in,

@@ -178,24 +178,19 @@ static hone_err check_unchanged(const json_t *in) {
     return HONE_OK;
 }
 
-static hone_err check_properties(const json_t *properties, const json_t *drop) {
+static hone_err check_properties(json_t *properties, const json_t *drop) {
     const char *key = NULL;
-    const json_t *value = NULL;
+    json_t *value = NULL;
+    const json_t *dropped = NULL;
     size_t i = 0;
     if (properties && (!json_is_object(properties) || json_object_size(properties) > 50))
         return hone_err_new(HONE_E_INVALID,
                             "CustomerMetadataProperties is no object of at most 50 strings");
-    /* only read: the macro's iterator takes no const */
-    for (void *at = properties ? json_object_iter((json_t *)(uintptr_t)properties) : NULL; at;
-         at = json_object_iter_next((json_t *)(uintptr_t)properties, at)) {
-        key = json_object_iter_key(at);
-        if (!json_is_string(json_object_iter_value(at)))
-            return hone_err_new(HONE_E_INVALID, "CustomerMetadataProperties['%s'] is no string",
-                                key);
-    }
+    json_object_foreach(properties, key, value) if (!json_is_string(value)) return hone_err_new(
+        HONE_E_INVALID, "CustomerMetadataProperties['%s'] is no string", key);
     if (drop && !json_is_array(drop))
         return hone_err_new(HONE_E_INVALID, "CustomerMetadataPropertiesToRemove is no list");
-    json_array_foreach(drop, i, value) if (!json_is_string(value)) return hone_err_new(
+    json_array_foreach(drop, i, dropped) if (!json_is_string(dropped)) return hone_err_new(
         HONE_E_INVALID, "CustomerMetadataPropertiesToRemove[%zu] is no string", i);
     return HONE_OK;
 }

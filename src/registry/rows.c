@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-hone_err hone_registry_no_memory(void) {
-    return hone_err_new(HONE_E_NOMEM, "no memory for rows of the registry");
-}
-
 const char *hone_registry_text(const hone_rows *rows, int column, hone_arena *arena) {
     hone_str text = hone_rows_str(rows, column);
     return hone_arena_strdup(arena, text.ptr ? text : (hone_str){"", 0});

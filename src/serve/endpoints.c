@@ -400,14 +400,15 @@ void hone_endpoints_loaded(hone_fleet *fleet, const hone_load *load, hone_deploy
     pthread_mutex_lock(&fleet->lock);
     bool still_serves = load->endpoint->current != NULL;
     pthread_mutex_unlock(&fleet->lock);
-    hone_plan *plan = deployment ? hone_plan_copy(hone_deployment_plan(deployment)) : load->plan;
+    /* What the rows are to say is the deployment's, which pointing takes over. */
+    hone_deployment *ours = deployment ? hone_deployment_keep(deployment) : NULL;
+    const hone_plan *plan = ours ? hone_deployment_plan(ours) : load->plan;
     /* The swap comes first: who reads InService and then asks must get the new model. */
     if (deployment || load->is_restore || !still_serves)
         hone_fleet_point(fleet, load->endpoint, deployment, err);
-    hone_err noted = note_in_tx(fleet, load, plan ? plan : load->plan,
-                                hone_failed(err) ? why : NULL, still_serves);
+    hone_err noted = note_in_tx(fleet, load, plan, hone_failed(err) ? why : NULL, still_serves);
     pthread_mutex_unlock(&fleet->change);
-    if (plan != load->plan) free(plan);
+    hone_deployment_drop(ours);
     if (hone_failed(noted))
         hone_log("event=endpoint.unnoted endpoint=%s error=%s", load->endpoint->name, noted.msg);
 }

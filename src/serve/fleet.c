@@ -25,10 +25,6 @@ const char *hone_fleet_text(const hone_rows *rows, int column, hone_arena *arena
     return hone_arena_strdup(arena, text.ptr ? text : HONE_S(""));
 }
 
-hone_err hone_fleet_no_memory(void) {
-    return hone_err_new(HONE_E_NOMEM, "no memory for an endpoint");
-}
-
 /* ---- endpoints ---- */
 
 void hone_endpoint_drop(hone_endpoint *endpoint) {
