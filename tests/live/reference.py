@@ -12,7 +12,7 @@ import unittest
 os.environ.update(HF_HUB_OFFLINE='1', CUDA_VISIBLE_DEVICES='', TOKENIZERS_PARALLELISM='false',
                   TRANSFORMERS_VERBOSITY='error')
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'cli'))
-from support import Case, hone  # noqa: E402,F401
+from support import Case, hone, shared  # noqa: E402,F401
 
 import tokenizers  # noqa: E402
 import torch  # noqa: E402

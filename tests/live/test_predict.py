@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 import reference  # first: it sets what the libraries read when imported
-from reference import POSITIONS, bert, distilbert, hone_lines, logits_of, spread, worst_difference
+from reference import (POSITIONS, bert, distilbert, hone_lines, logits_of, shared, spread,
+                       worst_difference)
 
 import torch
 import transformers
@@ -161,6 +162,15 @@ class Published(unittest.TestCase):
                 ours = hone_lines('embed', '--model', self.base, *flags, rows=self.rows())
                 worst = worst_difference([mine['embedding'] for mine in ours], wanted.tolist())
                 self.assertLessEqual(worst, TOLERANCE)
+
+    def test_embeddings_that_were_recorded(self):
+        rows = [{'text': text} for text in
+                shared('golden/encoder/minilm.txt').read_text(encoding='utf-8').splitlines()]
+        ours = hone_lines('embed', '--model', self.base, '--normalize', '--max-length', 256,
+                          rows=rows)
+        recorded = load_file(shared('golden/encoder/minilm.safetensors'))['embeddings']
+        worst = worst_difference([mine['embedding'] for mine in ours], recorded.tolist())
+        self.assertLessEqual(worst, TOLERANCE)
 
     def test_embeddings_of_random_encoders(self):
         for make in (reference.bert, reference.distilbert):
