@@ -195,21 +195,34 @@ hone_err hone_artifact_open(hone_objects *objects, hone_arena *arena, const char
     return HONE_OK;
 }
 
-/* "<64 hex>.tmp-PID-N", as base/file.c names a folder in the making, and what it holds. */
-static void remove_part(int models, const char *name) {
+/* A flat folder and what it holds; what cannot be deleted stays. */
+static void remove_folder(int models, const char *name) {
     int fd = openat(models, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (fd >= 0 && !dir) (void)close(fd); /* read-only, nothing to lose */
     if (!dir) return;
     for (const struct dirent *e; (e = readdir(dir));) (void)unlinkat(fd, e->d_name, 0);
     (void)closedir(dir);
-    (void)unlinkat(models, name, AT_REMOVEDIR); /* what cannot be deleted stays */
+    (void)unlinkat(models, name, AT_REMOVEDIR);
 }
 
-void hone_artifact_sweep(const char *models_dir) {
+/* "<64 hex>" of an artifact, or "<64 hex>.tmp-PID-N", as base/file.c names a folder in the
+ * making. Anything else is not ours to delete. */
+static bool is_ours(const char *name, bool *half) {
+    enum { SHA256_DIGITS = 64 };
+    size_t digits = strspn(name, "0123456789abcdef");
+    *half = strncmp(name + digits, ".tmp-", 5) == 0;
+    return digits == SHA256_DIGITS && (*half || name[digits] == '\0');
+}
+
+void hone_artifact_sweep(const char *models_dir, const char *const *keep, size_t count) {
     DIR *dir = opendir(models_dir);
     if (!dir) return;
-    for (const struct dirent *e; (e = readdir(dir));)
-        if (strstr(e->d_name, ".tmp-")) remove_part(dirfd(dir), e->d_name);
+    for (const struct dirent *e; (e = readdir(dir));) {
+        bool half = false, wanted = false;
+        if (!is_ours(e->d_name, &half)) continue;
+        for (size_t i = 0; i < count; i++) wanted |= strcmp(keep[i], e->d_name) == 0;
+        if (half || !wanted) remove_folder(dirfd(dir), e->d_name);
+    }
     (void)closedir(dir);
 }

@@ -31,7 +31,8 @@ HONE_NODISCARD hone_err hone_artifact_unpack(const char *path, const char *out);
 HONE_NODISCARD hone_err hone_artifact_open(hone_objects *objects, hone_arena *arena,
                                            const char *models_dir, hone_str uri, const char **dir);
 
-/* Delete what killed processes left half unpacked. Nobody else has models_dir open. */
-void hone_artifact_sweep(const char *models_dir);
+/* Delete from models_dir what killed processes left half unpacked, and the folders whose names are
+ * none of keep: they are unpacked again when somebody wants them. Nobody else has models_dir open. */
+void hone_artifact_sweep(const char *models_dir, const char *const *keep, size_t count);
 
 #endif

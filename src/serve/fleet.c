@@ -259,6 +259,20 @@ static void init_locks(hone_fleet *fleet) {
     pthread_condattr_destroy(&monotonic);
 }
 
+/* Unpacked models that no endpoint is restored with go: they would only gather. */
+static hone_err sweep_models(hone_fleet *fleet) {
+    size_t count = 0;
+    for (const hone_load *load = fleet->loads; load; load = load->next) count++;
+    const char **keep_names = calloc(count + 1, sizeof *keep_names);
+    if (!keep_names) return hone_fleet_no_memory();
+    count = 0;
+    for (const hone_load *load = fleet->loads; load; load = load->next)
+        keep_names[count++] = load->plan->folder;
+    hone_artifact_sweep(fleet->models_dir, keep_names, count);
+    free(keep_names);
+    return HONE_OK;
+}
+
 hone_err hone_fleet_open(const hone_fleet_options *options, hone_fleet **out) {
     hone_fleet *fleet = calloc(1, sizeof *fleet);
     if (!fleet) return hone_fleet_no_memory();
@@ -273,8 +287,8 @@ hone_err hone_fleet_open(const hone_fleet_options *options, hone_fleet **out) {
     }
     if (!hone_failed(err)) err = hone_endpoints_migrate(options->db);
     if (!hone_failed(err)) err = hone_batcher_create(&options->batcher, &fleet->batcher);
-    if (!hone_failed(err)) hone_artifact_sweep(fleet->models_dir);
     if (!hone_failed(err)) err = hone_endpoints_restore(fleet);
+    if (!hone_failed(err)) err = sweep_models(fleet);
     if (!hone_failed(err)) err = start_threads(fleet);
     if (hone_failed(err))
         hone_fleet_close(fleet);

@@ -30,7 +30,7 @@ static int remove_dir(void **state) {
 
 /* dir/name; one of eight, the oldest is overwritten. */
 static const char *in_dir(const char *name) {
-    static char paths[8][256];
+    static char paths[8][512];
     static size_t next;
     char *path = paths[next++ % 8];
     (void)snprintf(path, sizeof paths[0], "%s/%s", dir, name);
@@ -214,14 +214,24 @@ static void test_artifact__no_memory_and_a_full_disk_leave_nothing(void **state)
     assert_int_equal(count_entries(in_dir("out")), 2);
 }
 
-static void test_artifact__sweep_deletes_what_was_left_half_made(void **state) {
+static void test_artifact__sweep_deletes_what_nobody_needs(void **state) {
     (void)state;
-    assert_int_equal(mkdir(in_dir("ab.tmp-12-0"), 0755), 0);
-    write_file(in_dir("ab.tmp-12-0/config.json"), "{}");
-    assert_int_equal(mkdir(in_dir("ab"), 0755), 0);
-    hone_artifact_sweep(dir);
-    assert_int_equal(count_entries(dir), 1);
-    hone_artifact_sweep(in_dir("none"));
+#define HEX16 "0123456789abcdef"
+#define HEX63 HEX16 HEX16 HEX16 "0123456789abcde"
+    static const char *const names[] = {HEX63 "1", HEX63 "2",      HEX63 "1.tmp-12-0",
+                                        "other",   HEX63 "1.lock", HEX63};
+    static const char *const keep[] = {HEX63 "1"};
+    static const bool stays[] = {true, false, false, true, true, true};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char path[256];
+        (void)snprintf(path, sizeof path, "%s/config.json", names[i]);
+        assert_int_equal(mkdir(in_dir(names[i]), 0755), 0);
+        write_file(in_dir(path), "{}");
+    }
+    hone_artifact_sweep(dir, keep, COUNT(keep));
+    for (size_t i = 0; i < COUNT(names); i++)
+        assert_int_equal(hone_file_exists(in_dir(names[i])), stays[i]);
+    hone_artifact_sweep(in_dir("none"), NULL, 0);
 }
 
 /* ---- the cache ---- */
@@ -339,7 +349,7 @@ int main(void) {
         CASE(test_artifact__too_many_entries_are_refused),
         CASE(test_artifact__broken_bytes_are_refused),
         CASE(test_artifact__no_memory_and_a_full_disk_leave_nothing),
-        CASE(test_artifact__sweep_deletes_what_was_left_half_made),
+        CASE(test_artifact__sweep_deletes_what_nobody_needs),
         STORE_CASE(test_open__equal_contents_are_unpacked_once),
         STORE_CASE(test_open__many_openers_get_one_folder),
         STORE_CASE(test_open__says_what_is_wrong),
