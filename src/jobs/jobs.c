@@ -102,7 +102,10 @@ static hone_err settle(hone_jobs *jobs, hone_job_row *job, bool *has_ended) {
 
 static hone_err end_job(hone_jobs *jobs, hone_job_row *job) {
     bool has_ended = false;
-    hone_err err = settle(jobs, job, &has_ended);
+    hone_err err = HONE_OK;
+    if (job->state == HONE_JOB_DONE && jobs->options.collect)
+        err = jobs->options.collect(jobs->options.ctx, job);
+    if (!hone_failed(err)) err = settle(jobs, job, &has_ended);
     if (hone_failed(err) && err.code != HONE_E_FULL && job->state == HONE_JOB_DONE) {
         /* Its results are no good to their owner: that is a failure of the job. */
         job->state = HONE_JOB_FAILED;

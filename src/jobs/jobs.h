@@ -72,6 +72,10 @@ typedef struct hone_jobs_options {
      * into the folder. An error fails the job. May be NULL. Called again after a restart when the child had not
      * been started: it must bear that. */
     hone_err (*prepare)(void *ctx, const hone_job_row *job);
+    /* Before on_end of a job that is done, on the room's thread, without a transaction: what takes
+     * long and needs none, such as copying results. An error fails the job. May be NULL. Called
+     * again when the end could not be committed: it must bear that. */
+    hone_err (*collect)(void *ctx, const hone_job_row *job);
     void *ctx;
 } hone_jobs_options;
 
