@@ -23,6 +23,7 @@ HONE_NODISCARD hone_err hone_cmd_flows(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_import(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_loops(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_models(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_review(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_run(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_runs(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_teams(int argc, char **argv);

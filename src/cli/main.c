@@ -26,6 +26,7 @@ static const command commands[] = {
     {"ask", hone_cmd_ask, "predict, and ask people when unsure"},
     {"flows", hone_cmd_flows, "what people are asked: list, show, create"},
     {"loops", hone_cmd_loops, "questions to people: list, show, stop"},
+    {"review", hone_cmd_review, "answer questions in the terminal"},
     {"teams", hone_cmd_teams, "teams of reviewers: list, create, add, remove"},
     {"users", hone_cmd_users, "people: list, invite"},
     {"serve", hone_cmd_serve, "serve everything: protocols, portal, endpoints, pipelines"},

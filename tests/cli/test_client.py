@@ -380,6 +380,52 @@ class People(ClientCase):
         self.assertEqual(server.asked, [])
 
 
+class Review(ClientCase):
+    PAGE = (b'<html><crowd-form><crowd-classifier name="category" header="Is it?" '
+            b'categories="[\'Yes\', \'No\']"><classification-target>5 &lt; 6 &amp; <b>true</b>\x1b[2J'
+            b'</classification-target></crowd-classifier></crowd-form>')
+
+    def review_server(self, page=PAGE, tasks=2):
+        taken = [{'task': {'id': n}, 'lease': f'L{n}', 'frame': f'/hone/tasks/{n}/frame?lease=L{n}'}
+                 for n in range(1, tasks + 1)]
+        answers = {'POST /hone/tasks/next': [*taken, {'task': None}]}
+        for n in range(1, tasks + 1):
+            answers[f'GET /hone/tasks/{n}/frame?lease=L{n}'] = page
+            for verb in ('answer', 'release', 'decline'):
+                answers[f'POST /hone/tasks/{n}/{verb}'] = {'answered': 1}
+        return self.serve(answers)
+
+    def test_answers_by_number(self):
+        server = self.review_server()
+        done = self.ask(server, 'review', stdin='9\nx\n2\n1\n')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('5 < 6 & true [2J\n', done.stdout)
+        self.assertIn('2 answered; nothing is left', done.stdout)
+        first, = server.bodies('POST /hone/tasks/1/answer')
+        self.assertEqual((first['lease'], first['answer']), ('L1', {'category': {'label': 'No'}}))
+        self.assertEqual(server.bodies('POST /hone/tasks/2/answer')[0]['answer'], {'category': {'label': 'Yes'}})
+
+    def test_several_labels(self):
+        page = self.PAGE.replace(b'crowd-classifier', b'crowd-classifier-multi-select')
+        server = self.review_server(page, tasks=1)
+        self.ask(server, 'review', stdin='1 2\n')
+        self.assertEqual(server.bodies('POST /hone/tasks/1/answer')[0]['answer'],
+                         {'category': {'labels': ['Yes', 'No']}})
+
+    def test_decline_and_stop(self):
+        server = self.review_server()
+        done = self.ask(server, 'review', stdin='d\nq\n')
+        self.assertEqual(done.stdout.splitlines()[-1], '0 answered')
+        self.assertEqual(server.bodies('POST /hone/tasks/1/decline'), [{'lease': 'L1'}])
+        self.assertEqual(server.bodies('POST /hone/tasks/2/release'), [{'lease': 'L2'}])
+
+    def test_a_page_for_browsers_is_given_back(self):
+        server = self.review_server(b'<p>draw a box</p>', tasks=1)
+        done = self.ask(server, 'review')
+        self.assert_fails(done, 'needs a browser')
+        self.assertEqual(server.bodies('POST /hone/tasks/1/release'), [{'lease': 'L1'}])
+
+
 class Import(ClientCase):
     def test_only_what_parses_is_sent(self):
         server = self.serve({'PUT /hone-data': b'', 'PUT /hone-data/set%20one/good.csv': b''})
