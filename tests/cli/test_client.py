@@ -205,17 +205,35 @@ class Endpoints(ClientCase):
         self.assertEqual(server.bodies('CreateEndpoint'),
                          [{'EndpointName': 'sentiment', 'EndpointConfigName': config['EndpointConfigName']}])
 
+    def swap(self, *last):
+        """deploy --wait on an endpoint that is there: Updating, then what `last` makes of the names of
+        the old configuration and the new one."""
+        server = self.serve({'ListModelPackages': versions('Approved', 'Approved', 'Rejected'),
+                             'CreateModel': {}, 'CreateEndpointConfig': {}, 'UpdateEndpoint': {}})
+        states = [{'EndpointStatus': 'InService'}, {'EndpointStatus': 'Updating'}, *last]
+
+        def describe(_):
+            state = dict(states.pop(0) if len(states) > 1 else states[0])
+            if state.pop('new', False):
+                state['EndpointConfigName'] = server.bodies('UpdateEndpoint')[0]['EndpointConfigName']
+            return {'EndpointConfigName': 'old', **state}
+        server.answers['DescribeEndpoint'] = describe
+        return server, self.ask(server, 'deploy', 'sentiment:1', '--endpoint', 'live', '--wait')
+
     def test_deploy_swaps_and_waits(self):
-        states = [{'EndpointStatus': s} for s in ('InService', 'Updating', 'Updating', 'InService')]
-        server, done = self.deploy(states, 'sentiment:1', '--endpoint', 'live', '--wait')
+        server, done = self.swap({'EndpointStatus': 'InService'}, {'EndpointStatus': 'SystemUpdating'},
+                                 {'EndpointStatus': 'InService', 'new': True})
         self.assertEqual(done.stdout, 'sentiment:1 is served by live\n')
         self.assertEqual(len(server.bodies('UpdateEndpoint')), 1)
-        self.assertEqual(server.bodies('CreateEndpoint'), [])
+
+    def test_deploy_tells_of_a_rollback(self):
+        _, done = self.swap({'EndpointStatus': 'InService', 'FailureReason': 'no memory'})
+        self.assert_fails(done, "'live' could not be deployed: no memory")
 
     def test_deploy_tells_why_it_failed(self):
-        states = [{'EndpointStatus': 'InService'}, {'EndpointStatus': 'Failed', 'FailureReason': 'no memory'}]
+        states = [{'EndpointStatus': 'InService'}, {'EndpointStatus': 'Failed', 'FailureReason': 'no model'}]
         _, done = self.deploy(states, 'sentiment', '--wait')
-        self.assert_fails(done, "'sentiment' is Failed: no memory")
+        self.assert_fails(done, "'sentiment' could not be deployed: no model")
 
     def test_deploy_refuses_what_is_not_approved(self):
         server, done = self.deploy({}, 'sentiment:3')

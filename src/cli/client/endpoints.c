@@ -74,26 +74,39 @@ static hone_err put_endpoint(hone_remote *remote, const char *endpoint, const ch
         json_pack("{s:s, s:s}", "EndpointName", endpoint, "EndpointConfigName", config), NULL);
 }
 
+/* What becomes of an update, by what the endpoint says of itself. A configuration that cannot be
+ * loaded is rolled back: the endpoint is InService again, with the one before and the reason. */
+typedef enum outcome { COMING, THERE, FAILED } outcome;
+
+static outcome outcome_of(const json_t *present, const char *config) {
+    static const char *const coming[] = {"Creating", "Updating", "SystemUpdating", "RollingBack"};
+    const char *status = hone_field(present, "EndpointStatus");
+    for (size_t i = 0; i < sizeof coming / sizeof coming[0]; i++)
+        if (strcmp(status, coming[i]) == 0) return COMING;
+    if (strcmp(status, "InService") != 0) return FAILED;
+    if (strcmp(hone_field(present, "EndpointConfigName"), config) == 0) return THERE;
+    return *hone_field(present, "FailureReason") ? FAILED : COMING;
+}
+
 /* Until the endpoint serves the configuration, or has failed to. */
-static hone_err wait_for(hone_remote *remote, const char *endpoint, size_t wait_s) {
+static hone_err wait_for(hone_remote *remote, const char *endpoint, const char *config,
+                         size_t wait_s) {
     int64_t until_ns = hone_clock_ns() + (int64_t)wait_s * 1000000000;
     for (;;) {
         json_t *present = NULL;
         HONE_TRY(describe(remote, endpoint, &present));
-        const char *status = hone_field(present, "EndpointStatus");
-        bool is_ready = strcmp(status, "InService") == 0;
-        bool is_coming = strcmp(status, "Creating") == 0 || strcmp(status, "Updating") == 0;
+        outcome now = outcome_of(present, config);
         hone_err err = HONE_OK;
-        if (!is_ready && !is_coming)
-            err = hone_err_new(HONE_E_INVALID, "endpoint '%s' is %s: %s", endpoint, status,
+        if (now == FAILED)
+            err = hone_err_new(HONE_E_INVALID, "endpoint '%s' could not be deployed: %s", endpoint,
                                hone_field(present, "FailureReason"));
-        else if (!is_ready && hone_clock_ns() > until_ns)
+        else if (now == COMING && hone_clock_ns() > until_ns)
             err = hone_err_new(HONE_E_FULL,
                                "endpoint '%s' is still %s after %zu s: hone endpoints shows how it "
                                "goes on",
-                               endpoint, status, wait_s);
+                               endpoint, hone_field(present, "EndpointStatus"), wait_s);
         json_decref(present);
-        if (is_ready || hone_failed(err)) return err;
+        if (now == THERE || hone_failed(err)) return err;
         pause_ms(POLL_MS);
     }
 }
@@ -117,7 +130,7 @@ static hone_err deploy_version(const hone_verb_call *call, const json_t *version
     HONE_TRY(check_approved(version, call->words[0]));
     HONE_TRY(make_config(call->remote, version, config));
     HONE_TRY(put_endpoint(call->remote, endpoint, config, &is_new));
-    if (wait_s > 0) HONE_TRY(wait_for(call->remote, endpoint, wait_s));
+    if (wait_s > 0) HONE_TRY(wait_for(call->remote, endpoint, config, wait_s));
     if (call->json)
         return hone_remote_print(json_pack(
             "{s:s, s:s, s:s, s:i, s:s}", "EndpointName", endpoint, "EndpointConfigName", config,
