@@ -217,6 +217,7 @@ static const struct own {
     {"/hone/keys", hone_api_account, false},
     {"/hone/tasks", hone_api_tasks, false},
     {"/hone/endpoints", hone_api_endpoints, false},
+    {"/hone/executions", hone_api_executions, false},
     {"/hone/events", hone_api_events, false},
 };
 

@@ -83,6 +83,7 @@ void hone_api_sts(const hone_call *call, hone_exchange *exchange); /* and IAM Ge
  * NULL and check for themselves (login, invitation). */
 void hone_api_account(const hone_call *call, hone_exchange *exchange);
 void hone_api_tasks(const hone_call *call, hone_exchange *exchange);
+void hone_api_executions(const hone_call *call, hone_exchange *exchange);
 void hone_api_endpoints(const hone_call *call, hone_exchange *exchange);
 void hone_api_events(const hone_call *call, hone_exchange *exchange);
 /* The pages and their files: no account needed, no secrets in them. */

@@ -2,7 +2,6 @@
 #include "api/api.h"
 
 const hone_op hone_review_ops[] = {{0}};
-const hone_op hone_pipeline_ops[] = {{0}};
 
 static void missing(hone_exchange *exchange, hone_protocol protocol) {
     hone_reply_error(exchange, protocol, hone_err_new(HONE_E_NOT_FOUND, "not there yet"));

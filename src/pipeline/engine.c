@@ -52,7 +52,7 @@ static hone_err load_steps(view *v) {
 }
 
 static hone_err load_view(view *v, const char *id) {
-    HONE_TRY(hone_executions_find(v->pipelines, v->tx, v->arena, hone_str_of(id), &v->execution));
+    HONE_TRY(hone_execution_find(v->pipelines, v->tx, v->arena, hone_str_of(id), &v->execution));
     HONE_TRY(hone_definition_parse(v->arena, hone_str_of(v->execution.definition), &v->definition));
     return load_steps(v);
 }

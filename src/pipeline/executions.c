@@ -39,8 +39,8 @@ static hone_str bare_id(hone_str text) {
     return (hone_str){id, text.len - (size_t)(id - text.ptr)};
 }
 
-hone_err hone_executions_find(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
-                              hone_str name, hone_execution *out) {
+hone_err hone_execution_find(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
+                             hone_str name, hone_execution *out) {
     hone_rows rows;
     bool more = false;
     hone_execution execution = {0};
@@ -88,12 +88,12 @@ static hone_err find_token(hone_pipelines *p, hone_tx *tx, hone_arena *arena, co
     HONE_TRY(hone_tx_str(tx, arena, &id,
                          "SELECT id FROM execution WHERE pipeline = ? AND token = ?", "zs",
                          pipeline, token));
-    return hone_executions_find(p, tx, arena, id, out);
+    return hone_execution_find(p, tx, arena, id, out);
 }
 
-hone_err hone_executions_start(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
-                               const char *actor, const hone_execution_start *start,
-                               hone_execution *out) {
+hone_err hone_execution_start(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
+                              const char *actor, const hone_execution_request *start,
+                              hone_execution *out) {
     hone_pipeline of;
     const char *parameters = NULL, *given = "[]";
     char random[HONE_ID_SIZE];
@@ -125,16 +125,16 @@ hone_err hone_executions_start(hone_pipelines *pipelines, hone_tx *tx, hone_aren
         start->token.len ? start->token : (hone_str){NULL, 0}, now, actor, now, actor));
     HONE_TRY(
         hone_tx_exec(tx, "UPDATE pipeline SET last_ms = ? WHERE name = ?", "iz", now, of.name));
-    HONE_TRY(hone_executions_find(pipelines, tx, arena, hone_str_of(random), out));
+    HONE_TRY(hone_execution_find(pipelines, tx, arena, hone_str_of(random), out));
     return note(tx, actor, "execution.started", out);
 }
 
 /* --- change ------------------------------------------------------------------------- */
 
-hone_err hone_executions_stop(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
-                              const char *actor, hone_str name, hone_execution *out) {
+hone_err hone_execution_stop(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
+                             const char *actor, hone_str name, hone_execution *out) {
     hone_execution found;
-    HONE_TRY(hone_executions_find(pipelines, tx, arena, name, &found));
+    HONE_TRY(hone_execution_find(pipelines, tx, arena, name, &found));
     if (strcmp(found.status, "Stopping") == 0) {
         *out = found;
         return HONE_OK;
@@ -148,15 +148,15 @@ hone_err hone_executions_stop(hone_pipelines *pipelines, hone_tx *tx, hone_arena
                           "UPDATE execution SET status = 'Stopping', modified_ms = ?,"
                           " modified_by = ? WHERE id = ?",
                           "izz", hone_now_ms(), actor, found.id));
-    HONE_TRY(hone_executions_find(pipelines, tx, arena, name, out));
+    HONE_TRY(hone_execution_find(pipelines, tx, arena, name, out));
     return note(tx, actor, "execution.stopping", out);
 }
 
-hone_err hone_executions_retry(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
-                               const char *actor, hone_str name, int64_t parallelism,
-                               hone_execution *out) {
+hone_err hone_execution_retry(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
+                              const char *actor, hone_str name, int64_t parallelism,
+                              hone_execution *out) {
     hone_execution found;
-    HONE_TRY(hone_executions_find(pipelines, tx, arena, name, &found));
+    HONE_TRY(hone_execution_find(pipelines, tx, arena, name, &found));
     if (strcmp(found.status, "Failed") != 0 && strcmp(found.status, "Stopped") != 0)
         return hone_err_new(HONE_E_INVALID,
                             "Only pipeline executions with 'Failed' or 'Stopped' status can be "
@@ -172,30 +172,30 @@ hone_err hone_executions_retry(hone_pipelines *pipelines, hone_tx *tx, hone_aren
                      " modified_by = ?, parallelism = CASE WHEN ?3 < 0 THEN parallelism ELSE ?3"
                      " END WHERE id = ?",
                      "iziz", hone_now_ms(), actor, parallelism, found.id));
-    HONE_TRY(hone_executions_find(pipelines, tx, arena, name, out));
+    HONE_TRY(hone_execution_find(pipelines, tx, arena, name, out));
     return note(tx, actor, "execution.retried", out);
 }
 
-hone_err hone_executions_update(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
-                                const char *actor, hone_str name, hone_str display,
-                                hone_str description, int64_t parallelism, hone_execution *out) {
+hone_err hone_execution_update(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
+                               const char *actor, hone_str name, hone_str display,
+                               hone_str description, int64_t parallelism, hone_execution *out) {
     hone_execution found;
-    HONE_TRY(hone_executions_find(pipelines, tx, arena, name, &found));
+    HONE_TRY(hone_execution_find(pipelines, tx, arena, name, &found));
     HONE_TRY(
         hone_tx_exec(tx,
                      "UPDATE execution SET display = coalesce(?, display), description ="
                      " coalesce(?, description), parallelism = CASE WHEN ?3 < 0 THEN parallelism"
                      " ELSE ?3 END, modified_ms = ?, modified_by = ? WHERE id = ?",
                      "ssiizz", display, description, parallelism, hone_now_ms(), actor, found.id));
-    HONE_TRY(hone_executions_find(pipelines, tx, arena, name, out));
+    HONE_TRY(hone_execution_find(pipelines, tx, arena, name, out));
     return note(tx, actor, "execution.updated", out);
 }
 
 /* --- list --------------------------------------------------------------------------- */
 
-hone_err hone_executions_list(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
-                              hone_str pipeline, const hone_listing *l, hone_execution **out,
-                              size_t *count, bool *more) {
+hone_err hone_execution_list(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
+                             hone_str pipeline, const hone_listing *l, hone_execution **out,
+                             size_t *count, bool *more) {
 #define LIST(order)                                                                    \
     COLUMNS "WHERE e.pipeline = ?1 AND e.created_ms BETWEEN ?2 AND ?3 ORDER BY " order \
             " LIMIT ?4 OFFSET ?5"

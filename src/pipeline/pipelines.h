@@ -100,39 +100,39 @@ typedef struct hone_execution {
     int64_t parallelism;
 } hone_execution;
 
-typedef struct hone_execution_start {
+typedef struct hone_execution_request {
     hone_str pipeline; /* name or ARN */
     hone_str display, description, token;
     const json_t *parameters; /* [{"Name", "Value"}], or NULL */
     int64_t parallelism;      /* < 0 = the pipeline's */
-} hone_execution_start;
+} hone_execution_request;
 
-HONE_NODISCARD hone_err hone_executions_start(hone_pipelines *pipelines, hone_tx *tx,
-                                              hone_arena *arena, const char *actor,
-                                              const hone_execution_start *start,
-                                              hone_execution *out);
-/* By ARN, or its last part. NOT_FOUND. */
-HONE_NODISCARD hone_err hone_executions_find(hone_pipelines *pipelines, hone_tx *tx,
-                                             hone_arena *arena, hone_str name, hone_execution *out);
-/* Of one pipeline. */
-HONE_NODISCARD hone_err hone_executions_list(hone_pipelines *pipelines, hone_tx *tx,
-                                             hone_arena *arena, hone_str pipeline,
-                                             const hone_listing *listing, hone_execution **out,
-                                             size_t *count, bool *more);
-/* INVALID for one that has ended. */
-HONE_NODISCARD hone_err hone_executions_stop(hone_pipelines *pipelines, hone_tx *tx,
-                                             hone_arena *arena, const char *actor, hone_str name,
+HONE_NODISCARD hone_err hone_execution_start(hone_pipelines *pipelines, hone_tx *tx,
+                                             hone_arena *arena, const char *actor,
+                                             const hone_execution_request *start,
                                              hone_execution *out);
+/* By ARN, or its last part. NOT_FOUND. */
+HONE_NODISCARD hone_err hone_execution_find(hone_pipelines *pipelines, hone_tx *tx,
+                                            hone_arena *arena, hone_str name, hone_execution *out);
+/* Of one pipeline. */
+HONE_NODISCARD hone_err hone_execution_list(hone_pipelines *pipelines, hone_tx *tx,
+                                            hone_arena *arena, hone_str pipeline,
+                                            const hone_listing *listing, hone_execution **out,
+                                            size_t *count, bool *more);
+/* INVALID for one that has ended. */
+HONE_NODISCARD hone_err hone_execution_stop(hone_pipelines *pipelines, hone_tx *tx,
+                                            hone_arena *arena, const char *actor, hone_str name,
+                                            hone_execution *out);
 /* Steps that failed or were stopped, and those behind them, run again. INVALID for one that runs
  * or has succeeded. */
-HONE_NODISCARD hone_err hone_executions_retry(hone_pipelines *pipelines, hone_tx *tx,
-                                              hone_arena *arena, const char *actor, hone_str name,
-                                              int64_t parallelism, hone_execution *out);
+HONE_NODISCARD hone_err hone_execution_retry(hone_pipelines *pipelines, hone_tx *tx,
+                                             hone_arena *arena, const char *actor, hone_str name,
+                                             int64_t parallelism, hone_execution *out);
 /* Empty strings and parallelism < 0 leave what is there. */
-HONE_NODISCARD hone_err hone_executions_update(hone_pipelines *pipelines, hone_tx *tx,
-                                               hone_arena *arena, const char *actor, hone_str name,
-                                               hone_str display, hone_str description,
-                                               int64_t parallelism, hone_execution *out);
+HONE_NODISCARD hone_err hone_execution_update(hone_pipelines *pipelines, hone_tx *tx,
+                                              hone_arena *arena, const char *actor, hone_str name,
+                                              hone_str display, hone_str description,
+                                              int64_t parallelism, hone_execution *out);
 
 /* --- steps -------------------------------------------------------------------------- */
 
@@ -148,9 +148,9 @@ typedef struct hone_step {
 } hone_step;
 
 /* Those that have begun, in the order in which they began. */
-HONE_NODISCARD hone_err hone_executions_steps(hone_pipelines *pipelines, hone_tx *tx,
-                                              hone_arena *arena, const char *id, hone_step **out,
-                                              size_t *count);
+HONE_NODISCARD hone_err hone_execution_steps(hone_pipelines *pipelines, hone_tx *tx,
+                                             hone_arena *arena, const char *id, hone_step **out,
+                                             size_t *count);
 
 /* How far a step's job is: {"Share", "Loss", "SecondsLeft", "Message"}, members that are not known
  * absent; the caller decrefs. NULL when nothing is known. */

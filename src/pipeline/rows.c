@@ -121,8 +121,8 @@ hone_err hone_step_row_of_work(hone_tx *tx, hone_arena *arena, const char *work,
     return err;
 }
 
-hone_err hone_executions_steps(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
-                               const char *id, hone_step **out, size_t *count) {
+hone_err hone_execution_steps(hone_pipelines *pipelines, hone_tx *tx, hone_arena *arena,
+                              const char *id, hone_step **out, size_t *count) {
     hone_rows rows;
     bool more = false;
     size_t found = 0;

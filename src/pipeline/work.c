@@ -359,7 +359,7 @@ static hone_err find_policies(const ending *e, const json_t **out) {
     hone_execution execution;
     hone_definition definition;
     HONE_TRY(
-        hone_executions_find(e->pipelines, e->tx, e->arena, hone_str_of(e->execution), &execution));
+        hone_execution_find(e->pipelines, e->tx, e->arena, hone_str_of(e->execution), &execution));
     HONE_TRY(hone_definition_parse(e->arena, hone_str_of(execution.definition), &definition));
     for (size_t i = 0; i < definition.step_count; i++)
         if (strcmp(definition.steps[i].name, e->step.name) == 0) *out = definition.steps[i].retries;
