@@ -17,7 +17,8 @@ typedef struct hone_events hone_events;
 
 /* Watch the journal and start the thread. FULL, NOMEM. */
 HONE_NODISCARD hone_err hone_events_start(hone_db *db, hone_events **out);
-/* Close every stream and end the thread: before the server stops, and before db is closed. */
+/* Close every stream and end the thread: after the server has stopped, so that no request opens
+ * another one, and before db is closed. */
 void hone_events_stop(hone_events *events);
 
 #endif

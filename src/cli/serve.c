@@ -6,6 +6,7 @@
  * last to open and first to stop, so that no request meets a room that is not there. */
 #include "account/account.h"
 #include "api/api.h"
+#include "api/events.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -94,6 +95,7 @@ static hone_err open_rooms(house *h) {
     HONE_TRY(hone_objects_open(s->data, app->db, &app->objects));
     HONE_TRY(hone_accounts_open(s->data, app->db, NULL, &app->accounts));
     HONE_TRY(hone_registry_open(app->db));
+    HONE_TRY(hone_events_start(app->db, &app->events));
     HONE_TRY(hone_fleet_open(&(hone_fleet_options){.dir = s->data,
                                                    .db = app->db,
                                                    .objects = app->objects,
@@ -112,6 +114,7 @@ static hone_err open_rooms(house *h) {
 static void close_rooms(house *h) {
     hone_app *app = &h->app;
     hone_pipelines_close(app->pipelines);
+    hone_events_stop(app->events);
     hone_fleet_close(app->fleet);
     hone_accounts_close(app->accounts);
     hone_objects_close(app->objects);

@@ -180,8 +180,10 @@ hone_err hone_objects_put(hone_objects *objects, hone_str bucket, hone_str key, 
     if (content_type) put.content_type = hone_str_of(content_type);
     hone_tx *tx = NULL;
     hone_err err = hone_tx_begin(objects->db, HONE_TX_WRITE, &tx);
-    if (!hone_failed(err)) err = hone_tx_finish(tx, hone_objects_link(objects, tx, &put));
-    if (hone_failed(err)) hone_objects_unstage(objects, &staged);
+    if (!hone_failed(err)) err = hone_objects_link(objects, tx, &put);
+    if (!hone_failed(err)) return hone_tx_commit(tx);
+    hone_tx_abort(tx);
+    hone_objects_unstage(objects, &staged);
     return err;
 }
 

@@ -38,7 +38,8 @@ HONE_NODISCARD hone_err hone_objects_stage(hone_objects *objects, hone_str bytes
 HONE_NODISCARD hone_err hone_objects_stage_file(hone_objects *objects, const char *path, bool take,
                                                 hone_staged *out);
 
-/* Give up a staged file that was not linked, instead of leaving it to the next start. */
+/* Give up a staged file that was not linked, instead of leaving it to the next start. Not after a
+ * commit that failed: a disk that refused the last fsync may yet have kept the rows. */
 void hone_objects_unstage(hone_objects *objects, const hone_staged *staged);
 
 /* Where an object lies and what is known of it. Strings live in the arena it was asked with. */

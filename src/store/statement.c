@@ -111,7 +111,7 @@ static hone_err bind_all(hone_tx *tx, sqlite3_stmt *stmt, const char *types, va_
             rc = sqlite3_bind_text(stmt, place, text, -1, SQLITE_TRANSIENT);
             break;
         default:
-            assert(!"a letter of types is none of s z i f b");
+            assert(false); /* a letter of types is none of s z i f b */
         }
     }
     return rc == SQLITE_OK ? HONE_OK : hone_db_err(tx->sql, rc, "bind a value");
