@@ -1,6 +1,6 @@
 /* serve.c: `hone serve`: opens every room on one folder, listens, and waits for a signal.
  *
- *     database -> tags -> objects -> accounts -> registry -> endpoints -> pipelines -> server
+ *     database -> tags -> objects -> accounts -> registry -> reviews -> endpoints -> pipelines -> server
  *
  * Each room is opened after those it stands on and closed in the reverse order. The server is
  * last to open and first to stop, so that no request meets a room that is not there. */
@@ -14,6 +14,7 @@
 #include "http/server.h"
 #include "pipeline/pipelines.h"
 #include "registry/registry.h"
+#include "review/review.h"
 #include "serve/fleet.h"
 #include "store/tags.h"
 
@@ -30,6 +31,7 @@ typedef struct house {
     const char *spool;
     const char *credentials;
     hone_app app;
+    hone_review *review;
     hone_server *server;
 } house;
 
@@ -82,6 +84,8 @@ static hone_err make_places(house *h) {
     return make_folders(h->arena, h->spool);
 }
 
+static void note_review(hone_err err) { hone_log("event=review.failed error=%s", err.msg); }
+
 static hone_err open_rooms(house *h) {
     hone_app *app = &h->app;
     const hone_settings *s = &h->settings;
@@ -95,6 +99,7 @@ static hone_err open_rooms(house *h) {
     HONE_TRY(hone_objects_open(s->data, app->db, &app->objects));
     HONE_TRY(hone_accounts_open(s->data, app->db, NULL, &app->accounts));
     HONE_TRY(hone_registry_open(app->db));
+    HONE_TRY(hone_review_open(app->db, app->objects, note_review, &h->review));
     HONE_TRY(hone_events_start(app->db, &app->events));
     HONE_TRY(hone_fleet_open(&(hone_fleet_options){.dir = s->data,
                                                    .db = app->db,
@@ -116,6 +121,7 @@ static void close_rooms(house *h) {
     hone_pipelines_close(app->pipelines);
     hone_events_stop(app->events);
     hone_fleet_close(app->fleet);
+    hone_review_close(h->review);
     hone_accounts_close(app->accounts);
     hone_objects_close(app->objects);
     hone_db_close(app->db);
