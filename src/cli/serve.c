@@ -1,6 +1,7 @@
 /* serve.c: `hone serve`: opens every room on one folder, listens, and waits for a signal.
  *
- *     database -> tags -> objects -> accounts -> registry -> reviews -> endpoints -> pipelines -> server
+ *     database -> tags -> objects -> accounts -> registry -> reviews -> endpoints -> pipelines
+ *              -> server
  *
  * Each room is opened after those it stands on and closed in the reverse order. The server is
  * last to open and first to stop, so that no request meets a room that is not there. */

@@ -150,7 +150,7 @@ static json_t *describe_labels(const processing *p) {
 
 /* Without the reviews one by one: that is what lineage keeps. The texts are in no report. */
 static json_t *summarise(const processing *p) {
-    return json_pack("{s:O?, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:I, s:I, s:I}", "dataset",
+    return json_pack("{s:O*, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o, s:I, s:I, s:I}", "dataset",
                      hone_native_files(p->job, "data"), "seed", (json_int_t)p->settings.sample.seed,
                      "train_sampled", (json_int_t)p->sample.train.count, "train_records",
                      (json_int_t)p->merge.train.count, "test_records",

@@ -238,7 +238,7 @@ static json_t *describe_data(const training *t) {
 static hone_err describe(const training *t, json_t *metrics) {
     const json_t *spec = t->job->spec, *parent = json_object_get(spec, "parent");
     json_t *members = json_pack(
-        "{s:O, s:o, s:o, s:s, s:O?, s:O?, s:O?, s:I, s:f}", "metrics", metrics, "labels",
+        "{s:O, s:o, s:o, s:s, s:O*, s:O*, s:O*, s:I, s:f}", "metrics", metrics, "labels",
         describe_labels(t), "data", describe_data(t), "base", t->settings.model_name, "start",
         json_object_get(spec, "start"), "hyperparameters", json_object_get(spec, "settings"),
         "parent", json_object_get(parent, "arn"), "steps", (json_int_t)t->run.steps, "seconds",

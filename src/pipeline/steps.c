@@ -119,7 +119,7 @@ hone_err hone_step_begin_processing(const hone_step_run *run) {
         json_decref(outputs);
         return err;
     }
-    return hone_step_queue(run, json_pack("{s:s, s:o, s:o, s:O?}", "kind", "processing", "inputs",
+    return hone_step_queue(run, json_pack("{s:s, s:o, s:o, s:O*}", "kind", "processing", "inputs",
                                           inputs, "outputs", outputs, "settings", settings));
 }
 
@@ -205,7 +205,7 @@ static hone_err fill_training(const hone_step_run *run, json_t *spec) {
 }
 
 hone_err hone_step_begin_training(const hone_step_run *run) {
-    json_t *spec = json_pack("{s:s, s:[], s:O?}", "kind", "training", "inputs", "settings",
+    json_t *spec = json_pack("{s:s, s:[], s:O*}", "kind", "training", "inputs", "settings",
                              json_object_get(run->arguments, "HyperParameters"));
     hone_err err = spec ? fill_training(run, spec) : hone_pipeline_no_memory();
     if (hone_failed(err)) {

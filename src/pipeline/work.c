@@ -283,7 +283,7 @@ static hone_err make_properties(const ending *e, const hone_step_job *row, const
     if (trains) {
         json_object_set_new(
             p, "ModelArtifacts",
-            json_pack("{s:O?}", "S3ModelArtifacts", json_object_get(result, "model_uri")));
+            json_pack("{s:O*}", "S3ModelArtifacts", json_object_get(result, "model_uri")));
         json_object_set_new(p, "FinalMetricDataList",
                             metric_list(json_object_get(result, "metrics")));
     }
