@@ -52,6 +52,8 @@ hone_str hone_request_header(const hone_request *request, const char *name);
 
 /* The decoded value of a query parameter, in the arena. False when it is absent. */
 bool hone_request_query(const hone_request *request, const char *name, hone_str *out);
+/* The same of any query string, or the body of a form. */
+bool hone_query_find(hone_arena *arena, hone_str query, const char *name, hone_str *out);
 
 /* s with %XX decoded, in the arena; ptr NULL for a broken escape or at the arena's limit. */
 hone_str hone_percent_decode(hone_arena *arena, hone_str s);

@@ -124,7 +124,5 @@ void hone_stream_shut(hone_stream *stream);
 /* --- request.c --- */
 /* Does the Host header's value name this server? local: the address the client reached. */
 bool hone_host_is_ours(const hone_server_options *options, hone_str host, const char *local);
-/* The decoded value of a parameter of a query string. False when it is absent or broken. */
-bool hone_query_find(hone_arena *arena, hone_str query, const char *name, hone_str *out);
 
 #endif
