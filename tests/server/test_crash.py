@@ -1,0 +1,258 @@
+"""kill -9 at any instant loses nothing that was acknowledged, and does nothing twice.
+
+Each round starts the server on the same folder, lets clients predict, start loops and answer tasks
+while a pipeline runs, kills the server after a random time, and starts it again. Then, by what the
+clients were told: every acknowledged loop is there once; every acknowledged answer is in its loop's
+output.json, alone; every output.json is whole and says what the database says; no job has two
+processes. At the end every pipeline execution finishes.
+
+HONE_LONG=1: 200 rounds instead of 20. HONE_SEED: other instants."""
+import json
+import os
+import pathlib
+import random
+import sqlite3
+import threading
+import time
+import unittest
+
+from botocore.exceptions import ClientError
+
+import loopkit
+from support import ROOT, Refused, Server, wait_for
+
+ROUNDS = 200 if os.environ.get('HONE_LONG') else 20
+SEED = int(os.environ.get('HONE_SEED', '1'))
+LABELS = ('Positive', 'Negative', 'Not Clear')
+KILL_S = (0.02, 0.8)  # when, after the clients have begun
+
+
+class World:
+    """What the clients were told, which the server must still know after any crash."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.loops = {}    # name: text, acknowledged
+        self.pending = {}  # name: text, asked for without an answer: it may be there or not
+        self.answers = {}  # name: label, acknowledged
+        self.tried = {}    # name: labels that were sent without an answer
+        self.settled = set()  # loops whose answer was seen in a check: read again only at the end
+        self.executions = set()
+        self.predictions = 0
+
+
+class Clients:
+    """Threads that use the server until it is gone."""
+
+    def __init__(self, server, world, flow, reviewers, seed, pipeline):
+        self.server, self.world, self.flow, self.seed = server, world, flow, seed
+        self.gone = threading.Event()
+        self.problems = []
+        jobs = [self.predict, self.start_loops, self.watch_jobs] + [lambda r=r: self.review(r) for r in reviewers]
+        if pipeline:
+            jobs.append(self.start_pipeline)
+        self.threads = [threading.Thread(target=self.run, args=(job,)) for job in jobs]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, job):
+        try:
+            job()
+        except (AssertionError, ClientError, Refused) as error:  # an answer, and not the right one
+            self.problems.append(repr(error))
+        except Exception as error:  # a call that broke: expected once the server is being killed
+            if not self.gone.wait(5):
+                self.problems.append(repr(error))
+
+    def join(self):
+        self.gone.set()
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+    def predict(self):
+        while not self.gone.is_set():
+            try:
+                found = loopkit.predict(self.server, 'the film was a play')
+            except ClientError as error:
+                if error.response['ResponseMetadata']['HTTPStatusCode'] not in (429, 503):  # not loaded yet
+                    raise
+                time.sleep(0.005)
+                continue
+            assert set(found) == {'label', 'score'}, found
+            self.world.predictions += 1
+
+    def start_loops(self):
+        for n in range(10**6):
+            if self.gone.is_set():
+                return
+            name, text = f'r{self.seed}-{n}', f'text {self.seed} {n} "<&'
+            with self.world.lock:
+                self.world.pending[name] = text
+            loopkit.start_loop(self.server, self.flow, name, text)
+            with self.world.lock:
+                self.world.loops[name] = self.world.pending.pop(name)
+
+    def review(self, reviewer):
+        draw = random.Random(f'{self.seed} {reviewer.name}')
+        while not self.gone.is_set():
+            taken = reviewer.next()
+            if not taken['task']:
+                time.sleep(0.005)
+                continue
+            name, label = taken['task']['loop'], draw.choice(LABELS)
+            with self.world.lock:
+                self.world.tried.setdefault(name, set()).add(label)
+            try:
+                reviewer.answer(taken, {'category': {'label': label}})
+            except Refused as refused:
+                assert refused.status in (409, 410), refused  # a lease from before the crash
+                continue
+            with self.world.lock:
+                assert name not in self.world.answers, f'{name} was answered twice'
+                self.world.answers[name] = label
+
+    def start_pipeline(self):
+        arn = self.server.boto('sagemaker').start_pipeline_execution(
+            PipelineName='tiny', ClientRequestToken=f'{self.seed:032d}')['PipelineExecutionArn']
+        with self.world.lock:
+            self.world.executions.add(arn)
+
+    def watch_jobs(self):
+        """No folder of a job has two processes, at any time."""
+        while not self.gone.is_set():
+            folders = job_folders(self.server.data)
+            double = {folder for folder in folders if folders.count(folder) > 1}
+            assert not double, f'jobs that run twice: {double}'
+            time.sleep(0.01)
+
+
+def job_folders(data):
+    """The folders of the jobs of a server that run now: one entry a process."""
+    found = []
+    for entry in pathlib.Path('/proc').iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / 'cmdline').read_bytes().split(b'\0')
+            state = (entry / 'stat').read_text().rsplit(')', 1)[1].split()[0]
+        except OSError:
+            continue
+        if len(words) > 2 and words[1] == b'job' and words[2].startswith(str(data).encode()) and state != 'Z':
+            found.append(words[2].decode())
+    return found
+
+
+class Crash(unittest.TestCase):
+    def setUp(self):
+        self.server = Server(args=['--jobs', '2'])
+        self.addCleanup(self.server.close)
+        self.server.start()
+        loopkit.deploy(self.server, loopkit.register(self.server, loopkit.tiny_archive()))
+        self.flow = loopkit.make_flow(self.server)
+        self.reviewers = [self.server.invite('crew', name) for name in ('ann', 'bob')]
+        self.make_pipeline()
+        self.world = World()
+
+    def make_pipeline(self):
+        base = loopkit.put(self.server, 'models', 'base/model.tar.gz', loopkit.tiny_archive())
+        data = 'text,label\n' + ''.join(f'the film was in paper {n},{"good" if n % 2 else "bad"}\n' for n in range(60))
+        loopkit.put(self.server, 'data', 'tiny/all.csv', data)
+        definition = json.loads((ROOT / 'pipelines' / 'sentiment.json').read_text())
+        defaults = {'InputData': 's3://data/tiny/', 'Reviews': 's3://reviews/a2i/', 'Output': 's3://data/runs',
+                    'ModelPackageGroupName': 'tiny', 'ModelName': base, 'TrainSamples': 40, 'TestSamples': 10,
+                    'Epochs': 2, 'MaxLength': 16}
+        for parameter in definition['Parameters']:
+            if parameter['Name'] in defaults:
+                parameter['DefaultValue'] = defaults[parameter['Name']]
+        self.server.boto('sagemaker').create_pipeline(
+            PipelineName='tiny', PipelineDefinition=json.dumps(definition), RoleArn=loopkit.ROLE,
+            ClientRequestToken='t' * 32)
+
+    # --- the checks ---
+
+    def list_loops(self):
+        pages = self.server.boto('sagemaker-a2i-runtime').get_paginator('list_human_loops')
+        return [loop for page in pages.paginate(FlowDefinitionArn=self.flow) for loop in page['HumanLoopSummaries']]
+
+    def check(self, everything=False):
+        listed = self.list_loops()
+        names = [loop['HumanLoopName'] for loop in listed]
+        self.assertEqual(len(names), len(set(names)), 'a loop is there twice')
+        self.assertEqual(set(self.world.loops) - set(names), set(), 'acknowledged loops are gone')
+        # What was asked for without an answer is there or not; from now on it is known which.
+        for name in set(self.world.pending) & set(names):
+            self.world.loops[name] = self.world.pending[name]
+        self.world.pending.clear()
+        self.assertEqual(set(names) - set(self.world.loops), set(), 'loops that nobody started')
+        for loop in listed:
+            if loop['HumanLoopName'] not in self.world.settled or everything:
+                self.check_loop(loop['HumanLoopName'], loop['HumanLoopStatus'])
+            else:
+                self.assertEqual(loop['HumanLoopStatus'], 'Completed')
+        self.check_database()
+
+    def check_loop(self, name, status):
+        acknowledged = self.world.answers.get(name)
+        if status == 'Completed':
+            output = loopkit.load_output(self.server, loopkit.describe_loop(self.server, name))
+            answer, = output['humanAnswers']
+            label = answer['answerContent']['category']['label']
+            self.assertEqual((output['humanLoopName'], output['flowDefinitionArn']), (name, self.flow))
+            self.assertEqual(output['inputContent'], {'taskObject': self.world.loops[name]})
+            self.assertIn(label, self.world.tried.get(name, ()))
+            if acknowledged:
+                self.assertEqual(label, acknowledged)
+            self.world.answers[name] = label  # it may have been unknown whether it had arrived
+            self.world.settled.add(name)
+        else:
+            self.assertEqual(status, 'InProgress')
+            self.assertIsNone(acknowledged, f'{name}: its acknowledged answer is gone')
+
+    def check_database(self):
+        database = self.server.data / 'hone.db'
+        with sqlite3.connect(f'file:{database}?mode=ro', uri=True) as db:
+            self.assertEqual(db.execute('PRAGMA integrity_check').fetchall(), [('ok',)])
+
+    def check_executions(self):
+        sm = self.server.boto('sagemaker')
+
+        def ended():
+            found = {arn: sm.describe_pipeline_execution(PipelineExecutionArn=arn) for arn in self.world.executions}
+            return found if all(f['PipelineExecutionStatus'] not in ('Executing', 'Stopping')
+                                for f in found.values()) else None
+        for arn, found in wait_for('end of all executions', ended, 300).items():
+            self.assertEqual(found['PipelineExecutionStatus'], 'Succeeded', found.get('FailureReason'))
+            steps = sm.list_pipeline_execution_steps(PipelineExecutionArn=arn)['PipelineExecutionSteps']
+            self.assertEqual(len(steps), len({step['StepName'] for step in steps}), 'a step is there twice')
+            self.assertEqual({step['StepStatus'] for step in steps}, {'Succeeded'})
+        versions = sm.list_model_packages(ModelPackageGroupName='tiny', MaxResults=100)['ModelPackageSummaryList']
+        self.assertEqual(len(versions), len(self.world.executions), 'each execution registers one version')
+
+    # --- the rounds ---
+
+    def round(self, number, draw):
+        clients = Clients(self.server, self.world, self.flow, self.reviewers, SEED * 10000 + number,
+                          pipeline=number % 5 == 0)
+        time.sleep(draw.uniform(*KILL_S))
+        clients.gone.set()  # from here on a broken call is no problem
+        self.server.kill()
+        clients.join()
+        self.assertEqual(clients.problems, [])
+        self.server.start()
+        self.check()
+
+    def test_rounds(self):
+        draw = random.Random(SEED)
+        for number in range(ROUNDS):
+            with self.subTest(round=number):
+                self.round(number, draw)
+        self.assertGreater(len(self.world.loops), ROUNDS, 'the clients came to nothing')
+        self.assertGreater(len(self.world.answers), ROUNDS // 2)
+        self.assertGreater(self.world.predictions, ROUNDS)
+        self.check_executions()
+        self.check(everything=True)
+
+
+if __name__ == '__main__':
+    unittest.main()
