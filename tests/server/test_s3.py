@@ -1,6 +1,8 @@
 """Buckets and objects over the wire, by an unmodified boto3 and by requests that it would not send."""
 import base64
 import hashlib
+import pathlib
+import tempfile
 import zlib
 
 from botocore.exceptions import ClientError
@@ -275,3 +277,67 @@ class Identity(ServerCase):
         with self.assertRaises(ClientError) as caught:
             self.server.boto('sts').get_session_token()
         self.assertEqual(caught.exception.response['Error']['Code'], 'InvalidAction')
+
+
+class Uploads(S3Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.boto('s3').create_bucket(Bucket='parts')
+
+    def begin(self, key, **kwargs):
+        return {'Bucket': 'parts', 'Key': key,
+                'UploadId': self.s3.create_multipart_upload(Bucket='parts', Key=key, **kwargs)['UploadId']}
+
+    def complete(self, upload, *parts):
+        return self.s3.complete_multipart_upload(
+            **upload, MultipartUpload={'Parts': [{'PartNumber': n, 'ETag': tag} for n, tag in parts]})
+
+    def test_file__that_is_large_goes_up_and_comes_down_in_parts(self):
+        body = bytes(range(256)) * (80 << 10)  # 20 MiB: three parts, side by side
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / 'large'
+            path.write_bytes(body)
+            self.s3.upload_file(str(path), 'parts', ODD, ExtraArgs={'ContentType': 'text/x', 'Metadata': {'a': 'b'}})
+            head = self.s3.head_object(Bucket='parts', Key=ODD)
+            self.assertEqual((head['ContentLength'], head['ContentType'], head['Metadata']),
+                             (len(body), 'text/x', {'a': 'b'}))
+            self.s3.download_file('parts', ODD, str(path))
+            self.assertEqual(path.read_bytes(), body)
+        self.assertEqual(list((self.server.data / 'uploads').iterdir()), [])
+
+    def test_parts__come_in_any_order_and_again(self):
+        upload = self.begin('order')
+        second = self.s3.upload_part(**upload, PartNumber=2, Body=b'second')['ETag']
+        self.s3.upload_part(**upload, PartNumber=1, Body=b'wrong')
+        first = self.s3.upload_part(**upload, PartNumber=1, Body=b'first ')['ETag']
+        listed = self.s3.list_parts(**upload)['Parts']
+        self.assertEqual([(p['PartNumber'], p['ETag'], p['Size']) for p in listed], [(1, first, 6), (2, second, 6)])
+        self.assertEqual([u['Key'] for u in self.s3.list_multipart_uploads(Bucket='parts')['Uploads']], ['order'])
+        self.assert_refused('InvalidPart', 400, self.complete, upload, (1, second))
+        self.assert_refused('InvalidPartOrder', 400, self.complete, upload, (2, second), (1, first))
+        self.complete(upload, (1, first), (2, second))
+        self.assertEqual(self.s3.get_object(Bucket='parts', Key='order')['Body'].read(), b'first second')
+        self.assert_refused('NoSuchUpload', 404, self.complete, upload, (1, first))
+
+    def test_upload__is_of_its_key_alone(self):
+        upload = self.begin('mine')
+        self.assert_refused('NoSuchUpload', 404, self.s3.upload_part, **{**upload, 'Key': 'other'}, PartNumber=1,
+                            Body=b'')
+        for bad in ('x', '../..', '0' * 24):
+            self.assert_refused('NoSuchUpload', 404, self.s3.upload_part, **{**upload, 'UploadId': bad}, PartNumber=1,
+                                Body=b'')
+        for number in (0, 10001):
+            self.assert_refused('InvalidArgument', 400, self.s3.upload_part, **upload, PartNumber=number, Body=b'')
+        self.s3.abort_multipart_upload(**upload)
+        self.assert_refused('NoSuchUpload', 404, self.s3.upload_part, **upload, PartNumber=1, Body=b'')
+        self.assert_refused('NoSuchUpload', 404, self.s3.abort_multipart_upload, **upload)
+
+    def test_upload__outlives_the_server(self):
+        upload = self.begin('restart')
+        tag = self.s3.upload_part(**upload, PartNumber=1, Body=b'kept')['ETag']
+        self.server.kill()
+        self.server.start()
+        self.s3 = self.server.boto('s3')
+        self.complete(upload, (1, tag))
+        self.assertEqual(self.s3.get_object(Bucket='parts', Key='restart')['Body'].read(), b'kept')
