@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "review/teams.h"
 #include "store/journal.h"
 
 #include <stdio.h>
@@ -189,7 +190,7 @@ typedef struct invitation {
 
 static hone_err read_invitation(const hone_call *call, const json_t *in, invitation *to,
                                 answer *out) {
-    enum { TEAM_MAX = 63 };
+    enum { TEAM_MAX = 256 }; /* of an ARN */
     hone_str role;
     HONE_TRY(hone_in_str(in, "email", 1, NAME_BYTES_MAX, &to->email));
     HONE_TRY(hone_in_str(in, "team", 0, TEAM_MAX, &to->team));
@@ -201,15 +202,27 @@ static hone_err read_invitation(const hone_call *call, const json_t *in, invitat
     return HONE_OK;
 }
 
+/* A team may be called by its ARN: *name becomes its name. */
+static hone_err find_team(const hone_call *call, hone_tx *tx, hone_str *name) {
+    hone_team team;
+    HONE_TRY(hone_team_find(tx, call->arena, *name, &team));
+    *name = hone_str_of(team.name);
+    return HONE_OK;
+}
+
+static hone_err invite_in(const hone_call *call, hone_tx *tx, invitation *to, const char **token) {
+    if (to->team.len > 0) HONE_TRY(find_team(call, tx, &to->team));
+    return hone_accounts_invite(call->app->accounts, tx, call->arena, call->caller, to->email,
+                                to->role, to->team, token);
+}
+
 static hone_err invite(const hone_call *call, const json_t *in, answer *out) {
     invitation to;
     const char *token = NULL;
     hone_tx *tx = NULL;
     HONE_TRY(read_invitation(call, in, &to, out));
     HONE_TRY(hone_tx_begin(call->app->db, HONE_TX_WRITE, &tx));
-    HONE_TRY(
-        hone_tx_finish(tx, hone_accounts_invite(call->app->accounts, tx, call->arena, call->caller,
-                                                to.email, to.role, to.team, &token)));
+    HONE_TRY(hone_tx_finish(tx, invite_in(call, tx, &to, &token)));
     const char *link = make_link(call, token);
     const char *email = hone_arena_strdup(call->arena, to.email);
     if (!link || !email) return no_memory();
@@ -286,6 +299,7 @@ static hone_err change_member(const hone_call *call, hone_tx *tx, hone_str team,
                               bool member) {
     int64_t user = 0;
     char subject[80];
+    HONE_TRY(find_team(call, tx, &team));
     HONE_TRY(hone_accounts_find_user(tx, name, &user));
     if (hone_accounts_is_in_team(tx, user, team) == member) return HONE_OK;
     HONE_TRY(member ? hone_accounts_team_add(tx, user, team)
