@@ -66,8 +66,20 @@ static hone_err copy_file(const char *from, const char *to) {
                                strerror(errno));
     }
     if (in >= 0) (void)close(in); /* read-only, nothing to lose */
-    if (out >= 0 && close(out) != 0 && !hone_failed(err))
+    bool is_kept = out < 0 || fsync(out) == 0;
+    if (out >= 0 && close(out) != 0) is_kept = false;
+    if (!is_kept && !hone_failed(err))
         err = hone_err_new(HONE_E_IO, "copy '%s': %s", from, strerror(errno));
+    return err;
+}
+
+/* The names in a folder, on the disk: files.json, which is written last, speaks of them. */
+static hone_err sync_names(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 ? -1 : fsync(fd);
+    hone_err err = rc == 0 ? HONE_OK
+                           : hone_err_new(HONE_E_IO, "sync '%s': %s", path, strerror(errno));
+    if (fd >= 0) (void)close(fd); /* read-only, nothing to lose */
     return err;
 }
 
@@ -149,6 +161,7 @@ static hone_err bring_input(hone_pipelines *p, hone_arena *arena, const char *fo
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return hone_err_new(HONE_E_IO, "make folder '%s': %s", path, strerror(errno));
     HONE_TRY(bring_uri(&b, uri));
+    HONE_TRY(sync_names(path));
     if (b.count == 0 && !json_is_true(json_object_get(input, "optional")))
         return hone_err_new(HONE_E_NOT_FOUND, "input '%s': there is no file at '%.*s'", b.name,
                             HONE_ARG(uri));
