@@ -6,12 +6,18 @@ clients were told: every acknowledged loop is there once; every acknowledged ans
 output.json, alone; every output.json is whole and says what the database says; no job has two
 processes. At the end every pipeline execution finishes.
 
+The second variant does the same over a disk that forgets what was not synced.
+
 HONE_LONG=1: 200 rounds instead of 20. HONE_SEED: other instants."""
 import json
 import os
 import pathlib
 import random
+import re
+import shutil
 import sqlite3
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -19,7 +25,7 @@ import unittest
 from botocore.exceptions import ClientError
 
 import loopkit
-from support import ROOT, Refused, Server, wait_for
+from support import HONE, ROOT, Refused, Server, wait_for
 
 ROUNDS = 200 if os.environ.get('HONE_LONG') else 20
 SEED = int(os.environ.get('HONE_SEED', '1'))
@@ -143,9 +149,17 @@ def job_folders(data):
     return found
 
 
-class Crash(unittest.TestCase):
+class Killed(unittest.TestCase):
+    ROUNDS = ROUNDS
+
+    def make_server(self):
+        return Server(args=['--jobs', '2'])
+
+    def lose(self):
+        """What the crash takes away besides the process: kill -9 alone takes nothing."""
+
     def setUp(self):
-        self.server = Server(args=['--jobs', '2'])
+        self.server = self.make_server()
         self.addCleanup(self.server.close)
         self.server.start()
         loopkit.deploy(self.server, loopkit.register(self.server, loopkit.tiny_archive()))
@@ -239,19 +253,47 @@ class Crash(unittest.TestCase):
         self.server.kill()
         clients.join()
         self.assertEqual(clients.problems, [])
+        self.lose()
         self.server.start()
         self.check()
 
     def test_rounds(self):
         draw = random.Random(SEED)
-        for number in range(ROUNDS):
+        for number in range(self.ROUNDS):
             with self.subTest(round=number):
                 self.round(number, draw)
-        self.assertGreater(len(self.world.loops), ROUNDS, 'the clients came to nothing')
-        self.assertGreater(len(self.world.answers), ROUNDS // 2)
-        self.assertGreater(self.world.predictions, ROUNDS)
+        self.assertGreater(len(self.world.loops), self.ROUNDS, 'the clients came to nothing')
+        self.assertGreater(len(self.world.answers), self.ROUNDS // 2)
+        self.assertGreater(self.world.predictions, self.ROUNDS)
         self.check_executions()
         self.check(everything=True)
+
+
+class PowerCut(Killed):
+    """The same over a disk that forgets: tests/crash/ takes back what was written and not synced, as a
+    power cut may, where kill -9 leaves it in the page cache."""
+
+    ROUNDS = max(ROUNDS // 2, 10)
+    LAYER = pathlib.Path(HONE).parent / 'tests' / 'crash'
+
+    def make_server(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix='hone-cut-'))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        self.taken_back = 0
+        return Server(data=folder / 'data', args=['--jobs', '2'],
+                      env={'LD_PRELOAD': str(self.LAYER / 'libcrash_layer.so'),
+                           'HONE_CRASH_DIR': str(folder / 'data')})
+
+    def lose(self):
+        # Children die with the server, but not in the same instant; the disk must be still.
+        wait_for('end of all jobs', lambda: not job_folders(self.server.data))
+        done = subprocess.run([str(self.LAYER / 'undo'), str(self.server.data)], stdout=subprocess.PIPE,
+                              text=True, check=True)
+        self.taken_back += int(re.search(r'\d+', done.stdout)[0])
+
+    def test_rounds(self):
+        super().test_rounds()
+        self.assertGreater(self.taken_back, 0, 'the disk forgot nothing: the test would show nothing')
 
 
 if __name__ == '__main__':
