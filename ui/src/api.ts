@@ -48,6 +48,7 @@ export class Refusal extends Error {
 }
 
 let csrf = '';
+let worker = '';
 let onSignedOut: () => void = () => {};
 
 /** Called whenever a call finds that the session has ended. */
@@ -84,8 +85,9 @@ export async function call<T>(
   options: CallOptions = {},
 ): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
+  const token = csrf;
   if (method !== 'GET') {
-    headers['X-Hone-CSRF'] = csrf;
+    headers['X-Hone-CSRF'] = token;
     headers['Content-Type'] ??= 'application/json';
   }
   const stop = new AbortController();
@@ -108,14 +110,30 @@ export async function call<T>(
   }
   if (!reply.ok) {
     const error = await refusal(reply);
-    if (error.code === 'unauthenticated' && !options.anonymous) onSignedOut();
+    if (options.anonymous) throw error;
+    if (error.code === 'forbidden' && method !== 'GET' && (await renewed(token))) return call(method, path, body, options);
+    if (error.code === 'unauthenticated') onSignedOut();
     throw error;
   }
   return (await reply.json()) as T;
 }
 
+/** Was it only our token that is old, because there was a login in another tab? By somebody else,
+ * then we are signed out. */
+async function renewed(refused: string): Promise<boolean> {
+  const me = await call<Me>('GET', '/hone/me', undefined, anonymous).catch(() => null);
+  if (!me || me.csrf === refused) return false;
+  if (me.worker !== worker) {
+    onSignedOut();
+    throw new Refusal('unauthenticated', `this browser is now signed in as ${me.name}`, 401);
+  }
+  csrf = me.csrf;
+  return true;
+}
+
 function signedIn(me: Me): Me {
   csrf = me.csrf;
+  worker = me.worker;
   return me;
 }
 

@@ -16,6 +16,7 @@ export const HEARTBEAT_MS = 20_000;
 const LEASE_MS = 60_000;
 const PREFETCH_HIDDEN_MS = 60_000;
 const PREFETCH_AGE_MS = 5 * 60_000;
+const FRESH_PROCESS_MS = 500;
 
 export interface Choice {
   key: string;
@@ -32,6 +33,8 @@ export interface Seat {
   shown: number;
   activeMs: number;
   ready: boolean;
+  /** Its frame should have answered long ago. */
+  silent: boolean;
   choices: Choice[];
   instructions: boolean;
   /** Why it is no longer ours. */
@@ -53,6 +56,7 @@ function seatOf(held: Held): Seat {
     shown: 0,
     activeMs: 0,
     ready: false,
+    silent: false,
     choices: [],
     instructions: false,
     lost: '',
@@ -65,6 +69,8 @@ export class Desk extends Emitter {
   trouble = '';
   flow = '';
   private skipped = new Set<number>();
+  /** Whose frames never answered: not loaded again while we sit here. */
+  private broken = new Set<number>();
   private beat = 0;
   private prefetching = false;
   private generation = 0; // a reply to an earlier visit of the page is given back
@@ -90,6 +96,7 @@ export class Desk extends Emitter {
     this.mode = 'loading';
     this.trouble = '';
     this.skipped.clear();
+    this.broken.clear();
     clearInterval(this.beat);
     this.beat = window.setInterval(() => void this.heartbeat(), HEARTBEAT_MS);
     this.changed();
@@ -132,7 +139,48 @@ export class Desk extends Emitter {
     if (!seat) return;
     this.skipped.add(seat.task.id);
     this.giveBack(seat);
-    this.advance();
+    if (!seat.silent) this.advance();
+    else this.startAfresh();
+  }
+
+  /** A frame that never answers may be a script without end, and browsers give all our frames one
+   * process, which hangs with it. That process ends when it has no frame left. */
+  private startAfresh(): void {
+    for (const seat of this.seats) this.broken.add(seat.task.id);
+    for (const seat of this.seats.slice(1)) {
+      this.broken.delete(seat.task.id); // it had no chance
+      this.giveBack(seat);
+    }
+    this.seats = [];
+    this.mode = 'loading';
+    this.changed();
+    this.soon(() => this.seats.length === 0 && void this.refill());
+  }
+
+  /** Its frame has not answered for long. When the next one hangs, the current one does too: that
+   * one is loaded again, alone. */
+  isSilent(seat: Seat): void {
+    seat.silent = true;
+    const current = this.current;
+    if (!current || this.seats[1] !== seat) {
+      this.changed();
+      return;
+    }
+    this.broken.add(seat.task.id);
+    this.giveBack(seat);
+    this.prefetchRests = true;
+    this.seats = [];
+    this.changed();
+    this.soon(() => {
+      current.ready = false;
+      if (this.seats.length === 0 && this.mode === 'working') this.seats = [current];
+      this.changed();
+    });
+  }
+
+  private soon(act: () => void): void {
+    const generation = this.generation;
+    setTimeout(() => generation === this.generation && act(), FRESH_PROCESS_MS);
   }
 
   async decline(): Promise<void> {
@@ -143,7 +191,8 @@ export class Desk extends Emitter {
       this.trouble = `task ${seat.task.id} could not be declined: ${error.message}`;
       this.changed();
     });
-    this.advance();
+    if (!seat.silent) this.advance();
+    else this.startAfresh();
     await refused;
   }
 
@@ -154,6 +203,7 @@ export class Desk extends Emitter {
 
   isReady(seat: Seat, choices: Choice[], instructions: boolean): void {
     seat.ready = true;
+    seat.silent = false;
     seat.choices = choices;
     seat.instructions = instructions;
     this.changed();
@@ -234,12 +284,12 @@ export class Desk extends Emitter {
 
   /** Accept the next task, the skipped ones last. */
   private async pick(): Promise<Held | null> {
-    if (this.skipped.size === 0) {
+    if (this.skipped.size === 0 && this.broken.size === 0) {
       const got = await api.next(this.flow || undefined);
       return got.task === null ? null : (got as Held);
     }
     const { tasks } = await api.tasks();
-    const open = tasks.filter((task) => !this.flow || task.flow === this.flow);
+    const open = tasks.filter((task) => (!this.flow || task.flow === this.flow) && !this.broken.has(task.id));
     const fresh = open.filter((task) => !this.skipped.has(task.id));
     if (fresh.length === 0) this.skipped.clear();
     for (const task of fresh.length ? fresh : open) {

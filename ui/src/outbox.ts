@@ -154,6 +154,7 @@ export class Outbox extends Emitter {
       this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
     } else {
       entry.refused = refusal.message;
+      this.trouble = '';
       this.store(entry);
     }
     this.changed();

@@ -87,12 +87,14 @@ export function Field(props: {
   useEffect(() => {
     if (props.focus) ref.current?.focus();
   }, []);
-  const hintId = props.hint ? `${props.name}-hint` : undefined;
+  const id = `field-${props.name}`;
+  const hintId = props.hint ? `${id}-hint` : undefined;
   return (
-    <label class="field">
-      <span>{props.label}</span>
+    <div class="field">
+      <label for={id}>{props.label}</label>
       <input
         ref={ref}
+        id={id}
         name={props.name}
         type={props.type ?? 'text'}
         defaultValue={props.value}
@@ -108,7 +110,7 @@ export function Field(props: {
           {props.hint}
         </small>
       )}
-    </label>
+    </div>
   );
 }
 

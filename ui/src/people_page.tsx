@@ -45,15 +45,15 @@ function Invite(props: { teams: string[] }) {
         }}
       >
         <Field label="E-mail" name="email" type="email" autocomplete="off" />
-        <label class="field">
-          <span>Team</span>
-          <select name="team">
+        <div class="field">
+          <label for="invite-team">Team</label>
+          <select id="invite-team" name="team">
             {props.teams.map((team) => (
               <option key={team}>{team}</option>
             ))}
             <option value="">none yet</option>
           </select>
-        </label>
+        </div>
         <button class="primary" disabled={invite.busy}>
           Invite
         </button>

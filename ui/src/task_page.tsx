@@ -3,7 +3,7 @@
  * The frame is an origin of its own and may be hostile: what it says is believed only when the
  * message comes from the window of a frame that is ours, and an answer only from the one that is on
  * screen. It can therefore answer its own task, and nothing else. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Dialog, Logo, SaveState, Troubles } from './parts';
 import { desk, queue, session } from './session';
 import type { Choice, Seat } from './desk';
@@ -39,19 +39,21 @@ function heard(event: MessageEvent, onKey: (key: string) => void): void {
 function TaskFrame(props: { seat: Seat; current: boolean }) {
   const { seat, current } = props;
   const ref = useRef<HTMLIFrameElement>(null);
-  const [silent, setSilent] = useState(false);
-  useEffect(() => {
+  const [loaded, setLoaded] = useState(false); // a page without our elements is a page, too
+  // Before the paint: the keys belong to the task from the moment that it is seen.
+  useLayoutEffect(() => {
     const view = ref.current!.contentWindow!;
     windows.set(view, seat);
     return () => void windows.delete(view);
   }, [seat]);
+  useLayoutEffect(() => {
+    if (current) focusFrame(ref.current);
+  }, [current]);
   useEffect(() => {
-    if (!current) return;
-    focusFrame(ref.current);
-    if (seat.ready) return;
-    const timer = setTimeout(() => setSilent(true), SILENT_MS);
+    if (seat.ready || loaded) return;
+    const timer = setTimeout(() => desk.isSilent(seat), SILENT_MS);
     return () => clearTimeout(timer);
-  }, [current, seat.ready]);
+  }, [current, seat.ready, loaded]);
   return (
     <>
       <iframe
@@ -63,10 +65,12 @@ function TaskFrame(props: { seat: Seat; current: boolean }) {
         allow=""
         referrerpolicy="no-referrer"
         src={seat.frame}
+        onLoad={() => setLoaded(true)}
         tabIndex={current ? 0 : -1}
         aria-hidden={!current}
+        inert={!current}
       />
-      {current && !seat.ready && silent && (
+      {current && seat.silent && (
         <p class="trouble over" role="alert">
           <span>This task’s page does not answer. Its template may be broken; you can skip it.</span>
           <button onClick={() => desk.skip()}>Skip</button>

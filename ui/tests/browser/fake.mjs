@@ -183,7 +183,10 @@ export class Fake {
     if (/^invitations\/./.test(path)) throw new Refused(410, 'gone', 'this invitation was used or has ended');
     const session = this.who(request);
     if (open === 'GET me') return this.json(reply, this.me(session));
-    if (open === 'POST logout') return this.json(reply, {});
+    if (open === 'POST logout') {
+      for (const [token, one] of this.sessions) if (one === session) this.sessions.delete(token);
+      return this.json(reply, {});
+    }
     if (open === 'GET events') return this.events(request, reply);
     if (open === 'GET users') {
       const users = [...this.users.values()].map(({ password, worker, ...rest }) => ({ ...rest, created: 1, seen: Date.now() - 70_000, disabled: false }));
