@@ -22,7 +22,7 @@ static hone_objects *objects;
 static hone_fleet *fleet;
 static hone_arena *arena;
 static const hone_realm realm = {"eu-west-1", "123456789012"};
-static int64_t patience_ms;
+static int64_t patience_ms, save_ms;
 
 /* ---- the ground ---- */
 
@@ -32,6 +32,7 @@ static void open_fleet(void) {
                                                    .objects = objects,
                                                    .realm = realm,
                                                    .batcher = {.threads = 2},
+                                                   .save_ms = save_ms,
                                                    .patience_ms = patience_ms},
                              &fleet));
 }
@@ -39,7 +40,7 @@ static void open_fleet(void) {
 static int open_all(void **state) {
     (void)state;
     hone_tx *tx = NULL;
-    patience_ms = 0;
+    patience_ms = save_ms = 0;
     (void)snprintf(dir, sizeof dir, "%s", check_tmpdir());
     CHECK_OK(hone_arena_create((size_t)64 << 20, &arena));
     CHECK_OK(hone_db_open(dir, &db));
@@ -381,6 +382,28 @@ static void test_restart__endpoints_and_statistics_come_back(void **state) {
     assert_false(has_entry("endpoint.in_service", 2)); /* nothing changed */
 }
 
+static void test_statistics__are_kept_while_it_runs(void **state) {
+    (void)state;
+    asked a = {0};
+    int64_t kept = 0;
+    make_config("one", 0.0F);
+    hone_fleet_close(fleet);
+    save_ms = 1;
+    open_fleet();
+    create("mood", "one");
+    await_entry("endpoint.in_service", 1);
+    for (int i = 0; i < 3; i++) ask(&a, "mood");
+    while (kept < 3) { /* as another process would see it after kill -9 */
+        hone_tx *tx = begin(HONE_TX_READ);
+        CHECK_OK(hone_tx_int(tx, &kept,
+                             "SELECT coalesce(sum(answered), 0) FROM endpoint_stats WHERE"
+                             " endpoint = (SELECT id FROM endpoint WHERE name = 'mood')",
+                             ""));
+        hone_tx_abort(tx);
+    }
+    assert_int_equal(kept, 3);
+}
+
 static void remove_unpacked(void) {
     char command[160];
     (void)snprintf(command, sizeof command, "rm -rf '%s/models'", dir);
@@ -487,6 +510,7 @@ int main(void) {
         CASE(test_endpoint__deleted_is_gone_and_its_name_free),
         CASE(test_endpoint__swaps_under_load_fail_and_mix_nothing),
         CASE(test_restart__endpoints_and_statistics_come_back),
+        CASE(test_statistics__are_kept_while_it_runs),
         CASE(test_restart__a_model_that_is_gone_fails_until_it_is_back),
         CASE(test_restart__a_change_that_was_cut_off_is_finished),
         CASE(test_restart__requests_do_not_wait_for_ever),
