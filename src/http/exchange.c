@@ -22,6 +22,9 @@ enum {
     ARENA_LIMIT_BYTES = 64 << 20,
     DEFAULT_BODY_LIMIT_BYTES = 1 << 20,
     PATH_SIZE = 4096,
+    /* How long a body may pause. Shorter than between requests: libmicrohttpd does not notice a
+     * client that goes in the middle of a body when its last bytes and its farewell come at once. */
+    BODY_PAUSE_S = 20,
 };
 
 static const char REFUSED_STOPPING[] = "the server is stopping\n";
@@ -335,10 +338,16 @@ static enum MHD_Result send_answer(hone_exchange *e) {
     return result;
 }
 
+static void set_pause(hone_exchange *e, unsigned seconds) {
+    /* Fails for an unknown option alone. */
+    (void)MHD_set_connection_option(e->connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
 /* The body is whole: to the workers. The connection sleeps before a worker can wake it. */
 static enum MHD_Result hand_over(hone_exchange *e) {
     hone_server *server = e->server;
     hone_err err = HONE_OK;
+    set_pause(e, HONE_IDLE_TIMEOUT_S);
     pthread_mutex_lock(&server->lock);
     bool is_stopping = server->is_stopping;
     if (!is_stopping) {
@@ -371,6 +380,7 @@ enum MHD_Result hone_exchange_step(void *arg, struct MHD_Connection *connection,
     if (!e) return MHD_NO; /* there was no memory for it */
     if (!e->has_head) {
         read_head(e, method);
+        if (announced_bytes(&e->request) != 0) set_pause(e, BODY_PAUSE_S);
         if (!e->refusal) return MHD_YES;
         bool client_waits = hone_request_header(&e->request, "expect").len > 0;
         int64_t announced = announced_bytes(&e->request);

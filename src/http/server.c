@@ -8,8 +8,11 @@
  * longer than waking a thread. Order of locks: server->lock, then libmicrohttpd's own. */
 #include "http/server_impl.h"
 
+#include "base/id.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -22,7 +25,6 @@ enum {
     DEFAULT_QUEUE = 1024,
     DEFAULT_CONNECTIONS = 1024,
     HTTP_THREADS_MAX = 4,
-    IDLE_TIMEOUT_S = 120,
     BACKLOG = 1024,
     ARENA_LIMIT_BYTES = 4 << 20,
     /* Of one connection: the head, the tables made of it, and an answer's head. */
@@ -50,6 +52,18 @@ static hone_err copy_options(hone_server *server, const hone_server_options *opt
     }
     own->hosts = hosts;
     return HONE_OK;
+}
+
+/* Bodies that a killed process left: files named by an id, with or without an ending. */
+static void sweep_spool(const char *path) {
+    DIR *folder = opendir(path);
+    if (!folder) return; /* the first large body says so */
+    for (const struct dirent *e; (e = readdir(folder));) {
+        size_t hex = strspn(e->d_name, "0123456789abcdef");
+        if (hex == HONE_ID_SIZE - 1 && (e->d_name[hex] == '\0' || e->d_name[hex] == '.'))
+            (void)unlinkat(dirfd(folder), e->d_name, 0); /* the next start tries again */
+    }
+    (void)closedir(folder);
 }
 
 static hone_err bind_and_listen(hone_server *server, const struct addrinfo *info) {
@@ -140,8 +154,8 @@ static hone_err start_daemon(hone_server *server) {
         flags, 0, NULL, NULL, hone_exchange_step, server, MHD_OPTION_LISTEN_SOCKET,
         server->listener, MHD_OPTION_THREAD_POOL_SIZE, http_threads(), MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)o->connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, server,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HONE_IDLE_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT,
+        1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, server,
         MHD_OPTION_URI_LOG_CALLBACK, hone_exchange_begin, server, MHD_OPTION_NOTIFY_COMPLETED,
         hone_exchange_end, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (server->daemon) return HONE_OK;
@@ -170,6 +184,7 @@ hone_err hone_server_start(const hone_server_options *options, hone_server **out
     if (!hone_failed(err)) err = copy_options(server, options);
     if (!hone_failed(err)) err = open_listener(server);
     if (!hone_failed(err)) err = start_workers(server);
+    if (!hone_failed(err)) sweep_spool(server->options.spool_dir);
     if (!hone_failed(err)) err = start_daemon(server);
     if (hone_failed(err)) {
         hone_server_stop(server, 0);

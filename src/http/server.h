@@ -94,7 +94,7 @@ typedef struct hone_server_options {
     const char *const *hosts; /* further names that a Host header may have, without port */
     size_t host_count;
     const char *tls_cert, *tls_key; /* PEM files; NULL = plain */
-    const char *spool_dir;          /* where large bodies go */
+    const char *spool_dir;          /* where large bodies go; cleared of what is left there */
     size_t workers;                 /* 0 = 16 */
     size_t queue;                   /* requests that may wait for a worker; 0 = 1024 */
     size_t connections;             /* 0 = 1024 */

@@ -32,6 +32,7 @@ enum {
     HONE_HEADERS_MAX = 32 * 1024,
     HONE_HEADER_COUNT_MAX = 100,
     HONE_BODY_IN_MEMORY_MAX = 1 << 20,
+    HONE_IDLE_TIMEOUT_S = 120, /* between two requests on a connection */
     HONE_STREAM_BEHIND_MAX = 256 * 1024,
     /* A body that is refused is read and dropped up to here before the refusal is sent: a client
      * that is still writing when the connection is closed may never see the answer. */
