@@ -234,11 +234,11 @@ hone_err hone_loop_stop(hone_tx *tx, hone_arena *arena, const char *actor, hone_
 
 hone_err hone_loop_complete(hone_tx *tx, const char *actor, const hone_loop *loop,
                             const char *output_uri, int64_t when_ms) {
-    json_t *detail = hone_loop_detail(loop);
     HONE_TRY(hone_tx_exec(tx,
                           "UPDATE review_loop SET status = ?, is_open = 0, output_uri = ?,"
                           " ended_ms = ? WHERE id = ?",
                           "zzii", HONE_LOOP_COMPLETED, output_uri, when_ms, loop->id));
+    json_t *detail = hone_loop_detail(loop);
     if (detail && json_object_set_new(detail, "output", json_string(output_uri)) != 0) {
         json_decref(detail);
         detail = NULL;

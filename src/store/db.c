@@ -72,6 +72,7 @@ static hone_err no_memory(void) {
 static void connection_close(hone_tx *tx) {
     if (!tx) return;
     hone_tx_drop_statements(tx);
+    (void)sqlite3_finalize(tx->undo);
     (void)sqlite3_close(tx->sql); /* no statement is left that could refuse it */
     free(tx);
 }
@@ -106,6 +107,10 @@ static hone_err connection_open(hone_db *db, hone_tx **out) {
         err = hone_db_err(tx->sql, rc, "open the database");
     else
         err = connection_set_up(tx->sql);
+    if (!hone_failed(err)) {
+        rc = sqlite3_prepare_v2(tx->sql, "ROLLBACK", -1, &tx->undo, NULL);
+        if (rc != SQLITE_OK) err = hone_db_err(tx->sql, rc, "open the database");
+    }
     if (hone_failed(err)) {
         connection_close(tx);
         return hone_err_wrap(err, "'%s'", db->path);
@@ -344,6 +349,14 @@ static void end(hone_tx *tx, bool committed) {
     if (wakes) hone_journal_wake(db);
 }
 
+static void roll_back(hone_tx *tx) {
+    /* Some errors make SQLite roll back by itself; then there is nothing to do. A ROLLBACK
+     * cannot fail otherwise: it only forgets pages, and it is prepared already. */
+    if (sqlite3_get_autocommit(tx->sql)) return;
+    (void)sqlite3_step(tx->undo);
+    (void)sqlite3_reset(tx->undo);
+}
+
 hone_err hone_tx_begin(hone_db *db, hone_tx_kind kind, hone_tx **out) {
     assert(!is_in_tx);
     hone_tx *tx = NULL;
@@ -351,7 +364,7 @@ hone_err hone_tx_begin(hone_db *db, hone_tx_kind kind, hone_tx **out) {
     tx->kind = kind;
     hone_err err = run_text(tx->sql, begin_sql[kind], "begin a transaction");
     if (hone_failed(err)) {
-        if (!sqlite3_get_autocommit(tx->sql)) (void)run_text(tx->sql, "ROLLBACK", "roll back");
+        roll_back(tx);
         give_back(tx);
         return err;
     }
@@ -361,12 +374,6 @@ hone_err hone_tx_begin(hone_db *db, hone_tx_kind kind, hone_tx **out) {
     tx->changes = tx->insert_id = 0;
     *out = tx;
     return HONE_OK;
-}
-
-static void roll_back(hone_tx *tx) {
-    /* Some errors make SQLite roll back by itself; then there is nothing to do. A ROLLBACK
-     * cannot fail otherwise: it only forgets pages. */
-    if (!sqlite3_get_autocommit(tx->sql)) (void)run_text(tx->sql, "ROLLBACK", "roll back");
 }
 
 hone_err hone_tx_commit(hone_tx *tx) {

@@ -36,6 +36,7 @@ typedef struct hone_tx_end {
 struct hone_tx {
     hone_db *db;
     sqlite3 *sql;
+    sqlite3_stmt *undo; /* ROLLBACK, ready for when there is no memory to prepare it */
     hone_tx *next_idle;
 
     /* The statements of the connection; they outlive its transactions. */
