@@ -301,7 +301,9 @@ class Asking(ClientCase):
     def test_bad_lines(self):
         server = self.flow_server(1)
         self.assert_fails(self.ask(server, 'ask', 'live'), 'either a TEXT or --file')
-        self.assert_fails(self.ask(server, 'ask', 'gone', 'x'), 'no POST /endpoints/gone/invocations')
+        server.answers['POST /endpoints/gone/invocations'] = (
+            400, {'message': 'Endpoint gone of account 000000000000 not found.'})
+        self.assert_fails(self.ask(server, 'ask', 'gone', 'x'), "no endpoint 'gone'", 'hone endpoints')
         bad = self.flow_server(1, threshold='much')
         self.assert_fails(self.ask(bad, 'ask', 'live', 'x'), "'hone:threshold' of flow 'reviews' is 'much'")
 

@@ -153,7 +153,8 @@ static hone_err refused(const hone_remote *remote, const hone_http_reply *reply,
                             "%s does not accept key '%s' (%s): is --data the folder of this "
                             "server?",
                             remote->url, remote->key_id, f.message);
-    if (reply->status == 404 || says(&f, "NotFound", "Could not find"))
+    if (reply->status == 404 || says(&f, "NotFound", "Could not find") ||
+        says(&f, NULL, "not found"))
         return hone_err_new(HONE_E_NOT_FOUND, "%s", f.message);
     if (reply->status == 409 || says(&f, "InUse", "already exist"))
         return hone_err_new(HONE_E_CONFLICT, "%s", f.message);
