@@ -6,18 +6,21 @@
 #include "cli/commands.h"
 #include "cli/data_options.h"
 #include "cli/metrics_json.h"
+#include "cli/train_head.h"
 #include "train/run.h"
 #include "train/targets.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const size_t memory_max = (size_t)256 << 30;
 static const double tty_interval_s = 0.2, log_interval_s = 30;
 
 typedef struct train_args {
-    const char *train, *eval, *problem;
+    const char *train, *eval, *problem, *mode, *pooling;
     size_t threads;
+    double penalty;
     hone_run_options run;
     hone_import_options import;
 } train_args;
@@ -37,6 +40,15 @@ static hone_err parse(int argc, char **argv, train_args *a, bool *help_shown) {
         {"out", "DIR", "where to write; a model there is replaced", HONE_OPT_STR, &r->out, true},
         {"eval", "FILE", "texts to measure on after each epoch", HONE_OPT_STR, &a->eval, false},
         HONE_DATA_OPTIONS(a->import),
+        {"mode", "MODE",
+         "full (default): train every weight. head: fit a classifier on the frozen model's "
+         "embeddings, in seconds",
+         HONE_OPT_STR, &a->mode, false},
+        {"pooling", "WHAT",
+         "head: embed a text as the mean (default) of its tokens, or as the first", HONE_OPT_STR,
+         &a->pooling, false},
+        {"penalty", "X", "head: on the squares of its weights, default 1", HONE_OPT_FLOAT,
+         &a->penalty, false},
         {"problem-type", "TYPE", "single_label_classification (default) or regression",
          HONE_OPT_STR, &a->problem, false},
         {"epochs", "N", "default 3", HONE_OPT_SIZE, &r->epochs, false},
@@ -160,11 +172,34 @@ static hone_err print(const hone_run_result *r) {
     return hone_metrics_print(object);
 }
 
+/* Whether it is a head that is to be trained, and that no flag of the other mode is given. */
+static hone_err choose_mode(const train_args *a, hone_head_options *head, bool *is_head) {
+    *is_head = a->mode && strcmp(a->mode, "head") == 0;
+    if (a->mode && !*is_head && strcmp(a->mode, "full") != 0)
+        return hone_err_new(HONE_E_INVALID, "--mode %s: expected full or head", a->mode);
+    if (!*is_head && (a->pooling || a->penalty != 0))
+        return hone_err_new(HONE_E_INVALID, "--pooling and --penalty go with --mode head");
+    if (*is_head && a->run.problem != HONE_SINGLE_LABEL)
+        return hone_err_new(HONE_E_INVALID, "--mode head is for labels, not for regression");
+    if (a->penalty < 0)
+        return hone_err_new(HONE_E_INVALID, "--penalty %g: expected above 0", a->penalty);
+    *head = (hone_head_options){.base = a->run.base,
+                                .out = a->run.out,
+                                .max_length = a->run.max_length,
+                                .micro_tokens = a->run.micro_tokens,
+                                .labels = a->run.labels};
+    return hone_train_head_options(a->pooling, a->penalty, head);
+}
+
 static hone_err run(const train_args *args, hone_arena *arena, hone_pool *pool) {
     hone_dataset train, eval;
     hone_run_result result;
+    hone_head_options head;
+    bool is_head = false;
+    HONE_TRY(choose_mode(args, &head, &is_head));
     HONE_TRY(hone_data_open(arena, args->train, &args->import, &train));
     if (args->eval) HONE_TRY(hone_data_open(arena, args->eval, &args->import, &eval));
+    if (is_head) return hone_train_head(arena, pool, &head, &train, args->eval ? &eval : NULL);
     screen s = {.is_tty = isatty(STDERR_FILENO) == 1,
                 .shown_ns = hone_clock_ns(),
                 .problem = args->run.problem,

@@ -427,6 +427,18 @@ hone_err hone_config_set_labels(hone_config *config, hone_problem problem, const
     return HONE_OK;
 }
 
+hone_err hone_config_set_layers(hone_config *config, size_t layers) {
+    if (layers < 1 || layers > LAYERS_MAX)
+        return hone_err_new(HONE_E_INVALID, "%zu layers, expected 1 to %d", layers, LAYERS_MAX);
+    const char *key = config->family == HONE_BERT ? "num_hidden_layers" : "n_layers";
+    if (config->family == HONE_DISTILBERT) /* its other name, which could now say otherwise */
+        (void)json_object_del(config->raw, "num_hidden_layers");
+    if (!put(config->raw, key, json_integer((json_int_t)layers)))
+        return hone_err_new(HONE_E_NOMEM, "no memory for the number of layers");
+    config->layers = layers;
+    return HONE_OK;
+}
+
 /* The weights beside it are float32, whatever they were; a file may say so under the name
  * of transformers 5, of 4, or both. */
 hone_err hone_config_save(const hone_config *config, const char *dir) {

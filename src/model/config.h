@@ -50,6 +50,9 @@ HONE_NODISCARD hone_err hone_config_parse(hone_str bytes, const char *where, hon
 HONE_NODISCARD hone_err hone_config_set_labels(hone_config *config, hone_problem problem,
                                                const char *const *names, size_t count);
 
+/* Have so many layers. INVALID outside [1, 256]. */
+HONE_NODISCARD hone_err hone_config_set_layers(hone_config *config, size_t layers);
+
 /* Write DIR/config.json. */
 HONE_NODISCARD hone_err hone_config_save(const hone_config *config, const char *dir);
 

@@ -185,6 +185,16 @@ class Train(unittest.TestCase):
                     text).ids)
                 self.assert_same_logits([text for text, _ in rows[:30]])
 
+    def test_head_of_a_frozen_encoder(self):
+        for make in NO_DROPOUT:
+            for pooling in ('mean', 'first'):
+                with self.subTest(make.__name__, pooling=pooling):
+                    save_base(spread(make(), seed=27), self.base)
+                    rows = self.labelled(['no', 'so', 'yes'], 60)
+                    self.train(rows, '--mode', 'head', '--pooling', pooling)
+                    self.assertEqual(type(self.load()[0]), type(make()))
+                    self.assert_same_logits([text for text, _ in rows[:30]])
+
     def test_pipeline_gives_the_same_answers(self):
         save_base(spread(distilbert(), seed=25), self.base)
         rows = self.labelled(['no', 'yes'], 60)

@@ -243,6 +243,30 @@ static void test_config__a_missing_file_is_not_found(void **state) {
     CHECK_FAILS(hone_config_load("/nowhere", &c), HONE_E_NOT_FOUND, "/nowhere/config.json");
 }
 
+static void test_set_layers__is_read_back(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "{\"model_type\": \"bert\"}",
+        "{\"model_type\": \"distilbert\"}",
+        "{\"model_type\": \"distilbert\", \"num_hidden_layers\": 4}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        hone_config c, again;
+        CHECK_OK(parse(texts[i], &c));
+        CHECK_OK(hone_config_set_layers(&c, 9));
+        assert_int_equal(c.layers, 9);
+        char *saved = json_dumps(c.raw, 0);
+        CHECK_OK(parse(saved, &again));
+        assert_int_equal(again.layers, 9);
+        CHECK_FAILS(hone_config_set_layers(&c, 0), HONE_E_INVALID, "0 layers");
+        CHECK_FAILS(hone_config_set_layers(&c, 257), HONE_E_INVALID, "257 layers");
+        assert_int_equal(c.layers, 9);
+        free(saved);
+        hone_config_done(&again);
+        hone_config_done(&c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config__keys_are_read_as_the_library_does),
@@ -253,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_config__labels_that_cannot_be_are_refused),
         cmocka_unit_test(test_config__reference_files_survive_a_round_trip),
         cmocka_unit_test(test_config__a_missing_file_is_not_found),
+        cmocka_unit_test(test_set_layers__is_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
