@@ -272,7 +272,9 @@ hone_err hone_review_open(hone_db *db, hone_objects *objects, void (*failed)(hon
                           hone_review **out) {
     size_t made = 0;
     HONE_TRY(hone_review_migrate(db));
-    HONE_TRY(hone_review_repair(db, objects, &made));
+    hone_err repair = hone_review_repair(db, objects, &made);
+    if (hone_failed(repair) && failed) /* the rows have all: a full disk must not stop the start */
+        failed(hone_err_wrap(repair, "make output.json again"));
     hone_review *review = calloc(1, sizeof *review);
     if (!review) return hone_review_no_memory();
     review->db = db;

@@ -35,8 +35,9 @@
 typedef struct hone_review hone_review;
 
 /* Migrates the tables and makes again what output.json of completed loops is missing. Then a
- * thread of its own ends leases and loops whose time has come; what goes wrong there, a full disk
- * say, is told to failed (may be NULL) and tried again. Database and objects outlive it. */
+ * thread of its own ends leases and loops whose time has come. What goes wrong with the files or
+ * in the thread, a full disk say, is told to failed (may be NULL) and tried again, at the next
+ * start or the next tick. Database and objects outlive it. */
 HONE_NODISCARD hone_err hone_review_open(hone_db *db, hone_objects *objects,
                                          void (*failed)(hone_err err), hone_review **out);
 void hone_review_close(hone_review *review); /* NULL is allowed */

@@ -2,6 +2,7 @@
  * of templates that are refused with the words of the refusal, and the limits. */
 #include "review/liquid.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "check.h"
 #include "fault.h"
@@ -292,6 +293,23 @@ static void test_check__nesting_is_bounded(void **state) {
     hone_buf_done(&buf);
 }
 
+static void test_check__takes_the_pages_that_hone_brings(void **state) {
+    (void)state;
+    hone_arena *arena = NULL;
+    hone_str page;
+    hone_buf out;
+    json_t *input = json_pack("{s:s}", "taskObject", "so <b> so");
+    CHECK_OK(hone_arena_create(1 << 20, &arena));
+    CHECK_OK(hone_file_load(arena, HONE_SOURCE_DIR "/templates/sentiment.html", 1 << 18, &page));
+    hone_buf_init(&out, HONE_LIQUID_OUTPUT_MAX);
+    CHECK_OK(hone_liquid_render(page, input, &out));
+    static const char want[] = "<classification-target>so &lt;b&gt; so</classification-target>";
+    assert_non_null(memmem(out.ptr, out.len, want, sizeof want - 1));
+    hone_buf_done(&out);
+    json_decref(input);
+    hone_arena_destroy(arena);
+}
+
 static hone_err render_once(void *ctx) {
     (void)ctx;
     hone_buf out;
@@ -321,6 +339,7 @@ int main(void) {
         cmocka_unit_test(test_render__errors_of_a_run_name_the_line),
         cmocka_unit_test(test_render__an_endless_or_exploding_template_is_an_error),
         cmocka_unit_test(test_check__nesting_is_bounded),
+        cmocka_unit_test(test_check__takes_the_pages_that_hone_brings),
         cmocka_unit_test(test_render__runs_out_of_memory_cleanly),
     };
     return cmocka_run_group_tests_name("liquid", tests, NULL, NULL);
