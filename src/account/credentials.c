@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FILE_MAX_BYTES = 64 << 10 };
+enum { FILE_MAX_BYTES = 64 << 10, REWRITTEN_MAX_BYTES = 2 * FILE_MAX_BYTES };
 
 /* The next line of text with its newline; empty at the end. */
 static hone_str next_line(hone_str *text) {
@@ -43,8 +43,8 @@ static void set_line(hone_buf *out, hone_str text, const char *name, const char 
 static hone_err rewrite(const char *path, hone_str old, const char *endpoint_url,
                         const char *region) {
     hone_buf once, twice;
-    hone_buf_init(&once, 2 * FILE_MAX_BYTES);
-    hone_buf_init(&twice, 2 * FILE_MAX_BYTES);
+    hone_buf_init(&once, REWRITTEN_MAX_BYTES);
+    hone_buf_init(&twice, REWRITTEN_MAX_BYTES);
     set_line(&once, old, "region", region);
     set_line(&twice, hone_buf_str(&once), "endpoint_url", endpoint_url);
     hone_err err = hone_buf_err(&once);

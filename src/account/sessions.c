@@ -10,11 +10,11 @@
 #include <stdio.h>
 
 #define MINUTES_MS 60000LL
-#define HOURS_MS   (60 * MINUTES_MS)
+#define HOURS_MS   (60LL * MINUTES_MS)
 
-#define IDLE_MAX_MS    (12 * HOURS_MS)
-#define SESSION_MAX_MS (7 * 24 * HOURS_MS)
-#define LOCK_MS        (15 * MINUTES_MS)
+#define IDLE_MAX_MS    (12LL * HOURS_MS)
+#define SESSION_MAX_MS (7LL * 24 * HOURS_MS)
+#define LOCK_MS        (15LL * MINUTES_MS)
 
 enum { ATTEMPTS_MAX = 10 };
 

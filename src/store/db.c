@@ -100,7 +100,7 @@ static hone_err connection_open(hone_db *db, hone_tx **out) {
     if (!tx) return no_memory();
     tx->db = db;
     int rc = sqlite3_open_v2(db->path, &tx->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    hone_err err = HONE_OK;
+    hone_err err;
     if (!tx->sql)
         err = no_memory();
     else if (rc != SQLITE_OK)
@@ -378,7 +378,7 @@ hone_err hone_tx_begin(hone_db *db, hone_tx_kind kind, hone_tx **out) {
 
 hone_err hone_tx_commit(hone_tx *tx) {
     assert(tx->is_open);
-    hone_err err = HONE_OK;
+    hone_err err;
     if (sqlite3_get_autocommit(tx->sql))
         err = hone_err_new(HONE_E_IO, "the transaction was taken back after an error");
     else

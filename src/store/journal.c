@@ -65,7 +65,7 @@ static hone_err read_in(hone_tx *tx, hone_arena *arena, int64_t after, size_t li
                             "ii", after, (int64_t)limit));
     size_t n = 0;
     bool more = false;
-    hone_err err = HONE_OK;
+    hone_err err;
     while (!hone_failed(err = hone_rows_next(&rows, &more)) && more) {
         err = copy_entry(arena, &rows, &entries[n]);
         if (hone_failed(err)) break;

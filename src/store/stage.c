@@ -120,9 +120,10 @@ static hone_err source_next(source *from, hone_str *out) {
 static hone_err pump(source *from, int fd, const char *path, hone_staged *out) {
     hashes h;
     HONE_TRY(hashes_init(&h));
-    hone_err err = HONE_OK;
+    hone_err err;
+    hone_str piece = {NULL, 0};
     out->size_bytes = 0;
-    for (hone_str piece; !hone_failed(err = source_next(from, &piece)) && piece.len > 0;) {
+    while (!hone_failed(err = source_next(from, &piece)) && piece.len > 0) {
         hashes_add(&h, piece);
         if (fd >= 0) err = write_all(fd, path, piece);
         if (hone_failed(err)) break;

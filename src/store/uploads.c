@@ -235,7 +235,7 @@ hone_err hone_uploads_parts(hone_objects *objects, hone_arena *arena, const hone
                             hone_part **out, size_t *count) {
     char path[PATH_SIZE];
     HONE_TRY(path_of(objects, "", upload->id, "", path));
-    hone_part *list = hone_arena_alloc(arena, 2 * HONE_PARTS_MAX, sizeof *list);
+    hone_part *list = hone_arena_alloc(arena, (size_t)2 * HONE_PARTS_MAX, sizeof *list);
     if (!list) return no_memory();
     DIR *folder = opendir(path);
     if (!folder) return not_there(hone_str_of(upload->id));
