@@ -32,8 +32,9 @@ hone_err hone_jobq_create(size_t cap, hone_jobq **out) {
     if (!q) return hone_err_new(HONE_E_NOMEM, "job queue of %zu jobs", cap);
 
     q->cap = cap;
-    pthread_mutex_init(&q->lock, NULL); /* default attributes: cannot fail on */
-    pthread_cond_init(&q->changed, NULL); /* the platforms we support */
+    /* Default attributes: neither can fail on the platforms we support. */
+    (void)pthread_mutex_init(&q->lock, NULL);
+    (void)pthread_cond_init(&q->changed, NULL);
     *out = q;
     return HONE_OK;
 }

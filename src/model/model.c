@@ -118,6 +118,7 @@ static hone_err load(const char *dir, const char *weights_path, hone_pool *pool,
     if (hone_failed(err)) return hone_err_wrap(err, "%s", weights_path);
     HONE_TRY(hone_shapes_create(&m->config, &m->shapes));
     HONE_TRY(hone_packing_create(&m->config, &m->shapes, false, &m->packing));
+    hone_safetensors_release(m->file); /* all was read to be checked: not at once with the packed */
     HONE_TRY(hone_packing_fill(&m->packing, &m->params, m->plain, pool));
     drop_packed(m);
     m->weights = (hone_weights){&m->config, &m->params,  m->plain,

@@ -28,3 +28,27 @@ const char *hone_listing_pattern(const hone_listing *listing, hone_arena *arena)
     *to = '%';
     return pattern;
 }
+
+hone_err hone_listing_rows(hone_tx *tx, hone_arena *arena, const hone_listing *listing,
+                           const char *const sql[2][2], size_t item_size, hone_listing_read *read,
+                           void **items, size_t *count, bool *more) {
+    hone_listing l;
+    HONE_TRY(hone_listing_check(listing, &l));
+    char *found = hone_arena_alloc(arena, (size_t)l.limit, item_size);
+    const char *pattern = hone_listing_pattern(&l, arena);
+    if (!found || !pattern) return hone_err_new(HONE_E_NOMEM, "no memory for a list");
+    hone_rows rows;
+    size_t n = 0;
+    bool next = false;
+    hone_err err = hone_rows_open(tx, &rows, sql[l.by_name][l.descending], "ziiii", pattern,
+                                  l.after_ms, l.before_ms, l.limit + 1, l.offset);
+    while (!hone_failed(err) && !hone_failed(err = hone_rows_next(&rows, &next)) && next &&
+           n < (size_t)l.limit)
+        err = read(&rows, arena, found + item_size * n++);
+    hone_rows_close(&rows);
+    if (hone_failed(err)) return err;
+    *items = found;
+    *count = n;
+    *more = next;
+    return HONE_OK;
+}

@@ -13,7 +13,7 @@ enum { NAME_MAX_BYTES = 63, SUBJECT_SIZE = 128 };
 
 #define COLUMNS "SELECT name, arn, version_arn, artifact_uri, fields, created_ms FROM model "
 
-static hone_err read_model(const hone_rows *rows, hone_arena *arena, hone_served *out) {
+static hone_err read_model(const hone_rows *rows, hone_arena *arena, void *out) {
     hone_served m = {.name = hone_registry_text(rows, 0, arena),
                      .arn = hone_registry_text(rows, 1, arena),
                      .version_arn = hone_registry_text(rows, 2, arena),
@@ -22,7 +22,7 @@ static hone_err read_model(const hone_rows *rows, hone_arena *arena, hone_served
                      .created_ms = hone_rows_int(rows, 5)};
     if (!m.name || !m.arn || !m.version_arn || !m.artifact_uri || !m.fields)
         return hone_registry_no_memory();
-    *out = m;
+    *(hone_served *)out = m;
     return HONE_OK;
 }
 
@@ -120,24 +120,10 @@ hone_err hone_models_list(hone_tx *tx, hone_arena *arena, const hone_listing *li
             " LIMIT ? OFFSET ?"
     static const char *const sql[2][2] = {{LIST("id"), LIST("id DESC")},
                                           {LIST("name"), LIST("name DESC")}};
-    hone_listing l;
-    HONE_TRY(hone_listing_check(listing, &l));
-    hone_served *models = hone_arena_alloc(arena, (size_t)l.limit, sizeof *models);
-    const char *pattern = hone_listing_pattern(&l, arena);
-    if (!models || !pattern) return hone_registry_no_memory();
-    hone_rows rows;
-    size_t n = 0;
-    bool next = false;
-    hone_err err = hone_rows_open(tx, &rows, sql[l.by_name][l.descending], "ziiii", pattern,
-                                  l.after_ms, l.before_ms, l.limit + 1, l.offset);
-    while (!hone_failed(err) && !hone_failed(err = hone_rows_next(&rows, &next)) && next &&
-           n < (size_t)l.limit)
-        err = read_model(&rows, arena, &models[n++]);
-    hone_rows_close(&rows);
-    if (hone_failed(err)) return err;
-    *out = models;
-    *count = n;
-    *more = next;
+    void *items = NULL;
+    HONE_TRY(
+        hone_listing_rows(tx, arena, listing, sql, sizeof **out, read_model, &items, count, more));
+    *out = items;
     return HONE_OK;
 }
 

@@ -44,7 +44,7 @@ hone_err hone_registry_open(hone_db *db) {
     "SELECT g.name, g.arn, g.description, g.created_by, g.created_ms," \
     " (SELECT count(*) FROM model_version v WHERE v.model_group = g.id) FROM model_group g "
 
-static hone_err read_group(const hone_rows *rows, hone_arena *arena, hone_group *out) {
+static hone_err read_group(const hone_rows *rows, hone_arena *arena, void *out) {
     hone_group g = {.name = hone_registry_text(rows, 0, arena),
                     .arn = hone_registry_text(rows, 1, arena),
                     .description = hone_registry_text(rows, 2, arena),
@@ -52,7 +52,7 @@ static hone_err read_group(const hone_rows *rows, hone_arena *arena, hone_group 
                     .created_ms = hone_rows_int(rows, 4),
                     .versions = hone_rows_int(rows, 5)};
     if (!g.name || !g.arn || !g.description || !g.created_by) return hone_registry_no_memory();
-    *out = g;
+    *(hone_group *)out = g;
     return HONE_OK;
 }
 
@@ -112,24 +112,10 @@ hone_err hone_registry_group_list(hone_tx *tx, hone_arena *arena, const hone_lis
     " LIMIT ? OFFSET ?"
     static const char *const sql[2][2] = {{GROUP_LIST("g.id"), GROUP_LIST("g.id DESC")},
                                           {GROUP_LIST("g.name"), GROUP_LIST("g.name DESC")}};
-    hone_listing l;
-    HONE_TRY(hone_listing_check(listing, &l));
-    hone_group *groups = hone_arena_alloc(arena, (size_t)l.limit, sizeof *groups);
-    const char *pattern = hone_listing_pattern(&l, arena);
-    if (!groups || !pattern) return hone_registry_no_memory();
-    hone_rows rows;
-    size_t n = 0;
-    bool next = false;
-    hone_err err = hone_rows_open(tx, &rows, sql[l.by_name][l.descending], "ziiii", pattern,
-                                  l.after_ms, l.before_ms, l.limit + 1, l.offset);
-    while (!hone_failed(err) && !hone_failed(err = hone_rows_next(&rows, &next)) && next &&
-           n < (size_t)l.limit)
-        err = read_group(&rows, arena, &groups[n++]);
-    hone_rows_close(&rows);
-    if (hone_failed(err)) return err;
-    *out = groups;
-    *count = n;
-    *more = next;
+    void *items = NULL;
+    HONE_TRY(
+        hone_listing_rows(tx, arena, listing, sql, sizeof **out, read_group, &items, count, more));
+    *out = items;
     return HONE_OK;
 }
 

@@ -16,7 +16,7 @@ enum { NAME_MAX_BYTES = 63, SUBJECT_SIZE = 128, FIELDS_BYTES_MAX = 1 << 20 };
 
 #define COLUMNS "SELECT name, arn, variant, model, fields, created_ms FROM endpoint_config "
 
-static hone_err read_config(const hone_rows *rows, hone_arena *arena, hone_serving_config *out) {
+static hone_err read_config(const hone_rows *rows, hone_arena *arena, void *out) {
     hone_serving_config c = {.name = hone_fleet_text(rows, 0, arena),
                              .arn = hone_fleet_text(rows, 1, arena),
                              .variant = hone_fleet_text(rows, 2, arena),
@@ -24,7 +24,7 @@ static hone_err read_config(const hone_rows *rows, hone_arena *arena, hone_servi
                              .fields = hone_fleet_text(rows, 4, arena),
                              .created_ms = hone_rows_int(rows, 5)};
     if (!c.name || !c.arn || !c.variant || !c.model || !c.fields) return hone_fleet_no_memory();
-    *out = c;
+    *(hone_serving_config *)out = c;
     return HONE_OK;
 }
 
@@ -112,24 +112,10 @@ hone_err hone_configs_list(hone_tx *tx, hone_arena *arena, const hone_listing *l
             " LIMIT ? OFFSET ?"
     static const char *const sql[2][2] = {{LIST("id"), LIST("id DESC")},
                                           {LIST("name"), LIST("name DESC")}};
-    hone_listing l;
-    HONE_TRY(hone_listing_check(listing, &l));
-    hone_serving_config *configs = hone_arena_alloc(arena, (size_t)l.limit, sizeof *configs);
-    const char *pattern = hone_listing_pattern(&l, arena);
-    if (!configs || !pattern) return hone_fleet_no_memory();
-    hone_rows rows;
-    size_t n = 0;
-    bool next = false;
-    hone_err err = hone_rows_open(tx, &rows, sql[l.by_name][l.descending], "ziiii", pattern,
-                                  l.after_ms, l.before_ms, l.limit + 1, l.offset);
-    while (!hone_failed(err) && !hone_failed(err = hone_rows_next(&rows, &next)) && next &&
-           n < (size_t)l.limit)
-        err = read_config(&rows, arena, &configs[n++]);
-    hone_rows_close(&rows);
-    if (hone_failed(err)) return err;
-    *out = configs;
-    *count = n;
-    *more = next;
+    void *items = NULL;
+    HONE_TRY(
+        hone_listing_rows(tx, arena, listing, sql, sizeof **out, read_config, &items, count, more));
+    *out = items;
     return HONE_OK;
 }
 

@@ -54,7 +54,7 @@ static void test_split__sizes_and_no_overlap(void **state) {
     static const struct {
         size_t count, train, test, want_train, want_test;
     } cases[] = {
-        {100, 50, 10, 50, 10}, {100, 0, 0, 80, 20}, {60, 50, 50, 30, 30}, {12, 5000, 1000, 10, 2},
+        {100, 50, 10, 50, 10}, {100, 0, 0, 80, 20},  {60, 50, 50, 30, 30}, {12, 5000, 1000, 10, 2},
         {2, 5000, 1000, 1, 1}, {100, 0, 10, 90, 10}, {3, 1, 1, 1, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
