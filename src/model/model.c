@@ -15,6 +15,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Which file something was read from. */
+typedef struct identity {
+    dev_t device;
+    ino_t inode;
+    struct timespec modified;
+} identity;
+
 struct hone_model {
     hone_config config;
     hone_params params;
@@ -24,10 +31,8 @@ struct hone_model {
     hone_shapes shapes;
     hone_packing packing;
     hone_weights weights;
-    /* Which file this is, to share it: */
-    dev_t device;
-    ino_t inode;
-    struct timespec modified;
+    /* Which files these are, to share them: */
+    identity weights_file, config_file;
     /* Guarded by shared.lock: */
     size_t users;
     hone_model *next;
@@ -126,21 +131,32 @@ static hone_err load(const char *dir, const char *weights_path, hone_pool *pool,
     return HONE_OK;
 }
 
-/* The open model of the very same file, one user more; NULL when there is none. */
-static hone_model *share(const struct stat *st) {
+static bool identify(const char *path, identity *out) {
+    struct stat st;
+    if (stat(path, &st) != 0) return false;
+    *out = (identity){st.st_dev, st.st_ino, st.st_mtim};
+    return true;
+}
+
+static bool is_same(const identity *a, const identity *b) {
+    return a->device == b->device && a->inode == b->inode &&
+           a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+/* The open model of the very same files, one user more; NULL when there is none. Weights alone
+ * would not do: a link to them may stand beside a config.json with other labels. */
+static hone_model *share(const identity *weights, const identity *config) {
     for (hone_model *m = shared.first; m; m = m->next)
-        if (m->device == st->st_dev && m->inode == st->st_ino &&
-            m->modified.tv_sec == st->st_mtim.tv_sec &&
-            m->modified.tv_nsec == st->st_mtim.tv_nsec) {
+        if (is_same(&m->weights_file, weights) && is_same(&m->config_file, config)) {
             m->users++;
             return m;
         }
     return NULL;
 }
 
-static hone_err open_locked(const char *dir, const char *path, const struct stat *st,
-                            hone_pool *pool, hone_model **out) {
-    *out = share(st);
+static hone_err open_locked(const char *dir, const char *path, const identity *weights,
+                            const identity *config, hone_pool *pool, hone_model **out) {
+    *out = share(weights, config);
     if (*out) return HONE_OK;
     hone_model *m = calloc(1, sizeof *m);
     if (!m) return hone_err_new(HONE_E_NOMEM, "no memory for a model");
@@ -149,9 +165,8 @@ static hone_err open_locked(const char *dir, const char *path, const struct stat
         destroy(m);
         return err;
     }
-    m->device = st->st_dev;
-    m->inode = st->st_ino;
-    m->modified = st->st_mtim;
+    m->weights_file = *weights;
+    m->config_file = *config;
     m->users = 1;
     m->next = shared.first;
     shared.first = m;
@@ -160,20 +175,23 @@ static hone_err open_locked(const char *dir, const char *path, const struct stat
 }
 
 hone_err hone_model_open(const char *dir, hone_pool *pool, hone_model **out) {
-    char *path = NULL;
-    if (asprintf(&path, "%s/model.safetensors", dir) < 0)
-        return hone_err_new(HONE_E_NOMEM, "no memory for a path");
-    struct stat st;
+    char *path = NULL, *config_path = NULL;
     hone_model *m = NULL;
+    identity weights, config = {0}; /* loading says what is wrong with a config.json */
     hone_err err = HONE_OK;
-    if (stat(path, &st) != 0)
+    if (asprintf(&path, "%s/model.safetensors", dir) < 0) path = NULL;
+    if (asprintf(&config_path, "%s/config.json", dir) < 0) config_path = NULL;
+    if (!path || !config_path) err = hone_err_new(HONE_E_NOMEM, "no memory for a path");
+    if (!hone_failed(err) && !identify(path, &weights))
         err = hone_err_new(HONE_E_NOT_FOUND, "no model.safetensors in '%s'", dir);
     if (!hone_failed(err)) {
+        (void)identify(config_path, &config);
         /* Held while loading, so that two openers of one model load it once. */
         pthread_mutex_lock(&shared.lock);
-        err = open_locked(dir, path, &st, pool, &m);
+        err = open_locked(dir, path, &weights, &config, pool, &m);
         pthread_mutex_unlock(&shared.lock);
     }
+    free(config_path);
     free(path);
     if (!hone_failed(err)) *out = m;
     return err;

@@ -8,6 +8,9 @@
 #include "model/model.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const double TOLERANCE = 1e-4;
 
@@ -156,6 +159,43 @@ static void test_model__opening_twice_shares_the_weights(void **state) {
     hone_pool_destroy(pool);
 }
 
+/* A folder of this config.json whose weights are a link to those of the golden model. */
+static void link_model(const char *dir, const char *name, const char *label, char *out,
+                       size_t out_bytes) {
+    hone_config c;
+    const char *const names[] = {label, "b", "c"};
+    char weights[512];
+    (void)snprintf(out, out_bytes, "%s/%s", dir, name);
+    assert_int_equal(mkdir(out, 0700), 0);
+    CHECK_OK(hone_config_load(GOLDEN("model/bert"), &c));
+    assert_true(c.labels <= 3);
+    CHECK_OK(hone_config_set_labels(&c, HONE_SINGLE_LABEL, names, c.labels));
+    CHECK_OK(hone_config_save(&c, out));
+    hone_config_done(&c);
+    (void)snprintf(weights, sizeof weights, "%s/model.safetensors", out);
+    char *target = realpath(GOLDEN("model/bert/model.safetensors"), NULL);
+    assert_int_equal(symlink(target, weights), 0);
+    free(target);
+}
+
+static void test_model__linked_weights_keep_the_labels_of_each_folder(void **state) {
+    (void)state;
+    char one_dir[256], two_dir[256], *dir = check_tmpdir();
+    hone_pool *pool = NULL;
+    hone_model *one = NULL, *two = NULL;
+    link_model(dir, "one", "good", one_dir, sizeof one_dir);
+    link_model(dir, "two", "kind", two_dir, sizeof two_dir);
+    CHECK_OK(hone_pool_create(1, &pool));
+    CHECK_OK(hone_model_open(one_dir, pool, &one));
+    CHECK_OK(hone_model_open(two_dir, pool, &two));
+    assert_string_equal(hone_model_config(one)->label_names[0], "good");
+    assert_string_equal(hone_model_config(two)->label_names[0], "kind");
+    hone_model_close(one);
+    hone_model_close(two);
+    hone_pool_destroy(pool);
+    check_rmtree(dir);
+}
+
 static void test_model__headless_encoder_gets_a_new_head(void **state) {
     (void)state;
     running r = start(GOLDEN("model/encoder-only"), 1);
@@ -208,6 +248,7 @@ int main(void) {
         cmocka_unit_test(test_encoder__threads_do_not_change_a_bit),
         cmocka_unit_test(test_encoder__a_sequence_does_not_see_its_neighbours),
         cmocka_unit_test(test_model__opening_twice_shares_the_weights),
+        cmocka_unit_test(test_model__linked_weights_keep_the_labels_of_each_folder),
         cmocka_unit_test(test_model__headless_encoder_gets_a_new_head),
         cmocka_unit_test(test_model__bad_batches_are_refused),
         cmocka_unit_test(test_model__a_missing_folder_is_named),
