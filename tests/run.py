@@ -49,25 +49,12 @@ def run_checked(report, title, command):
 def check_format(report):
     title = 'clang-format'
     sources = sorted(str(path) for room in ('src', 'tests') for path in (ROOT / room).rglob('*.[ch]'))
-<<<<<<< HEAD
     program = f'clang-format-{CLANG_FORMAT}'
     if not shutil.which(program):
         reason = f'{program} is not installed'
         report.add(title, 0.0, [Case('every source', 'skipped', reason)])
         return
     run_checked(report, title, [program, '--dry-run', '-Werror', *sources])
-=======
-    version = ''
-    tool = shutil.which(f'clang-format-{CLANG_FORMAT}') or shutil.which('clang-format')
-    if tool:
-        said = subprocess.run([tool, '--version'], stdout=subprocess.PIPE, text=True)
-        version = re.search(r'version (\d+)', said.stdout)[1]
-    if version != CLANG_FORMAT:
-        reason = f'clang-format {CLANG_FORMAT} is not installed'
-        report.add(title, 0.0, [Case('every source', 'skipped', reason)])
-        return
-    run_checked(report, title, [tool, '--dry-run', '-Werror', *sources])
->>>>>>> f385621 (tests: the check of the format finds clang-format-14)
 
 
 def check_docs(report):
