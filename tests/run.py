@@ -7,10 +7,12 @@
     release    slow unit programs (release_tests of a room's meson.build), from the release tree
     cli        tests/cli/test_*.py against the release binary
     server     tests/server/test_*.py: a running server of the release binary, driven by boto3
+    races      some of them (RACES) against a server built with the thread sanitizer
 
 Everything is discovered: unit programs and fuzzers through Meson, the others by name. A stage
 name as argument runs that stage only; --match REGEX picks programs by name; --tree NAME runs the
-unit programs of another tree of tests/harness/tree.py. The last line is the count."""
+unit programs of another tree of tests/harness/tree.py, or with the stage `server` the server's tests
+against that tree's binary. The last line is the count."""
 import argparse
 import concurrent.futures
 import os
@@ -26,7 +28,7 @@ from harness import docs, venv  # noqa: E402
 from harness.report import Case, Report  # noqa: E402
 from harness.tree import ROOT, TREES, Tree  # noqa: E402
 
-STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli', 'server']
+STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli', 'server', 'races']
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
 CLANG_FORMAT = '14'  # another version formats differently
 
@@ -37,7 +39,7 @@ ENV = {
     'ASAN_OPTIONS': 'exitcode=99:handle_segv=2:handle_abort=2:handle_sigbus=2:handle_sigfpe=2:'
                     'handle_sigill=2:allocator_may_return_null=1:detect_stack_use_after_return=1',
     'UBSAN_OPTIONS': 'exitcode=99:halt_on_error=1:print_stacktrace=1',
-    'TSAN_OPTIONS': 'exitcode=99:halt_on_error=1',
+    'TSAN_OPTIONS': f'exitcode=99:halt_on_error=1:suppressions={ROOT}/tests/harness/tsan.supp',
     'LSAN_OPTIONS': f'suppressions={ROOT}/tests/harness/lsan.supp:print_suppressions=0',
 }
 
@@ -109,10 +111,10 @@ def server_tests(report, binary, match):
     return [(title, [python, *command[1:]], env, tap) for title, command, env, tap in jobs]
 
 
-def built(report, tree):
+def built(report, tree, *targets):
     start = time.monotonic()
     print(f'building {tree.name} ...', flush=True)
-    wrong = tree.build()
+    wrong = tree.build(*targets)
     if wrong:
         report.add(tree.name, time.monotonic() - start, [Case('build', 'failed', '')], wrong)
     else:
@@ -129,7 +131,7 @@ def main():
     args = parser.parse_args()
     if set(args.stages) - set(STAGES):
         parser.error(f'a stage is one of {", ".join(STAGES)}')
-    stages = ['unit', 'release'] if args.tree else args.stages or STAGES
+    stages = ['unit', 'release'] if args.tree and args.stages != ['server'] else args.stages or STAGES
     report = Report()
 
     if 'checks' in stages:
@@ -151,6 +153,12 @@ def main():
             if 'server' in stages:
                 jobs += server_tests(report, tree.path / 'hone', args.match)
             run_all(report, jobs, 1)
+    if 'races' in stages:
+        tree = Tree('build-tsan')
+        if built(report, tree, 'hone'):
+            jobs = server_tests(report, tree.path / 'hone', args.match)
+            run_all(report, [(f'races in {job[0]}', *job[1:]) for job in jobs
+                             if RACES.match(job[0].split()[-1])], 1)
     return report.finish(ROOT / args.build / 'test-summary')
 
 

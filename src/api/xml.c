@@ -28,6 +28,7 @@ static void stop(reader *r, hone_err err) {
 static void start_element(void *arg, const char *name, const char **attributes) {
     (void)attributes;
     reader *r = arg;
+    if (hone_failed(r->err)) return;
     const char *colon = strrchr(name, ':');
     const char *local = colon ? colon + 1 : name;
     size_t len = strlen(local);
@@ -45,6 +46,7 @@ static void start_element(void *arg, const char *name, const char **attributes) 
 static void end_element(void *arg, const char *name) {
     (void)name;
     reader *r = arg;
+    if (hone_failed(r->err)) return; /* expat still ends <this/> when its start stopped it */
     hone_str text = {r->text.len > 0 ? r->text.ptr : "", r->text.len};
     hone_err err = r->fn(r->ctx, r->path, text);
     if (hone_failed(err)) stop(r, err);

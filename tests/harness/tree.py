@@ -47,9 +47,9 @@ class Tree:
         env = dict(os.environ, CC=compiler) if compiler else None
         return run(['meson', 'setup', str(self.path), str(ROOT), *options], env)
 
-    def build(self):
-        """Set up, and compile. Returns what went wrong, or None."""
-        return self.set_up() or run(['ninja', '-C', str(self.path)])
+    def build(self, *targets):
+        """Set up, and compile, all or these. Returns what went wrong, or None."""
+        return self.set_up() or run(['ninja', '-C', str(self.path), *targets])
 
     def _introspect(self, what):
         listed = subprocess.run(['meson', 'introspect', what, str(self.path)], check=True,
