@@ -44,7 +44,8 @@ check-clang: deps
 	@tests/run.py --tree build-clang
 
 tsan: deps
-	@tests/run.py --tree build-tsan --match '^test_(pool|err|batcher|fleet)$$'
+	@tests/run.py --tree build-tsan --match '^test_(pool|err|server|batcher|fleet)$$'
+	@tests/run.py races
 
 # .clang-tidy at zero findings.
 lint: deps

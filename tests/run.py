@@ -30,6 +30,9 @@ from harness.tree import ROOT, TREES, Tree  # noqa: E402
 
 STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli', 'server', 'races']
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
+# What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. The
+# rest is arithmetic, which the sanitizer makes some ten times slower.
+RACES = re.compile(r'test_(access|events|http|people|reviews|s3|start)\.py')
 CLANG_FORMAT = '14'  # another version formats differently
 
 ENV = {
@@ -158,7 +161,7 @@ def main():
         if built(report, tree, 'hone'):
             jobs = server_tests(report, tree.path / 'hone', args.match)
             run_all(report, [(f'races in {job[0]}', *job[1:]) for job in jobs
-                             if RACES.match(job[0].split()[-1])], 1)
+                             if RACES.fullmatch(job[0].split()[-1])], 1)
     return report.finish(ROOT / args.build / 'test-summary')
 
 
