@@ -146,9 +146,9 @@ hone_err hone_loop_start(hone_tx *tx, hone_arena *arena, hone_realm realm, const
     HONE_TRY(note_loop(tx, actor, "loop.started", out));
     for (int64_t i = 0; i < flow.task_count; i++) {
         HONE_TRY(hone_tx_exec(tx,
-                              "INSERT INTO review_task (loop, state, is_open, created_ms)"
-                              " VALUES (?, 'available', 1, ?)",
-                              "ii", id, out->created_ms));
+                              "INSERT INTO review_task (loop, state, is_open, created_ms, team)"
+                              " VALUES (?, 'available', 1, ?, ?)",
+                              "iiz", id, out->created_ms, flow.team));
         HONE_TRY(hone_loop_note_task(tx, actor, "task.created", hone_tx_insert_id(tx),
                                      hone_loop_detail(out)));
     }

@@ -68,6 +68,13 @@ static const char *const steps[] = {
     "  user INTEGER NOT NULL, worker TEXT NOT NULL, issuer TEXT NOT NULL,"
     "  content TEXT NOT NULL, accepted_ms INTEGER NOT NULL,"
     "  submitted_ms INTEGER NOT NULL, seconds REAL NOT NULL) STRICT;",
+
+    /* The team of a task's flow, which never changes: a queue is found in the index alone. */
+    "ALTER TABLE review_task ADD COLUMN team TEXT NOT NULL DEFAULT '';"
+    "UPDATE review_task SET team = (SELECT f.team FROM review_loop l"
+    "  JOIN review_flow f ON f.id = l.flow WHERE l.id = review_task.loop);"
+    "DROP INDEX review_task_open;"
+    "CREATE INDEX review_task_open ON review_task (id, team) WHERE is_open = 1;",
 };
 
 hone_err hone_review_migrate(hone_db *db) {

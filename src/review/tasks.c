@@ -131,7 +131,7 @@ static hone_err teams_json(hone_arena *arena, const hone_reviewer *who, const ch
     COLUMNS                                                                                   \
     "WHERE t.is_open = 1 AND (t.state = 'available' OR t.lease_until_ms <= ?1)"               \
     " AND l.status = 'InProgress' AND l.expires_ms > ?1 AND (?4 = '' OR f.name = ?4)"         \
-    " AND f.team IN (SELECT value FROM json_each(?2))"                                        \
+    " AND t.team IN (SELECT value FROM json_each(?2))"                                        \
     " AND NOT EXISTS (SELECT 1 FROM review_decline d WHERE d.loop = t.loop AND d.user = ?3)"  \
     " AND NOT EXISTS (SELECT 1 FROM review_task o WHERE o.loop = t.loop AND o.id <> t.id AND" \
     "  ((o.user = ?3 AND (o.state = 'answered' OR (o.state = 'leased' AND"                    \
