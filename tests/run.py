@@ -8,6 +8,7 @@
     cli        tests/cli/test_*.py against the release binary
     server     tests/server/test_*.py: a running server of the release binary, driven by boto3
     races      some of them (RACES) against a server built with the thread sanitizer
+    ui         ui/tests/: types, units, and the pages in Chromium against the release binary
 
 Everything is discovered: unit programs and fuzzers through Meson, the others by name. A stage
 name as argument runs that stage only; --match REGEX picks programs by name; --tree NAME runs the
@@ -28,7 +29,7 @@ from harness import docs, venv  # noqa: E402
 from harness.report import Case, Report  # noqa: E402
 from harness.tree import ROOT, TREES, Tree  # noqa: E402
 
-STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli', 'server', 'races']
+STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli', 'server', 'races', 'ui']
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
 # What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. The
 # rest is arithmetic, which the sanitizer makes some ten times slower.
@@ -114,6 +115,24 @@ def server_tests(report, binary, match):
     return [(title, [python, *command[1:]], env, tap) for title, command, env, tap in jobs]
 
 
+def ui_tests(report, binary, match):
+    """Their jobs; [] when the packages of ui/ are not to be had, which is a failure."""
+    ui = ROOT / 'ui'
+    installed = subprocess.run([str(ROOT / 'tools' / 'build_ui'), '--install'], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    if installed.returncode:
+        report.add('ui', 0.0, [Case('packages', 'failed', '')], installed.stdout)
+        return []
+    node = ['node', '--no-warnings']
+    vitest = [*node, str(ui / 'node_modules/vitest/vitest.mjs'), 'run', '--root', str(ui), '--reporter=tap-flat']
+    jobs = [('ui types', [*node, str(ui / 'node_modules/typescript/bin/tsc'), '-p', str(ui)], {}, False),
+            ('ui units', vitest, {}, True)]
+    for path in sorted((ui / 'tests/browser').glob('*.test.ts')):
+        command = [*vitest, '--config', str(ui / 'vitest.browser.ts'), f'tests/browser/{path.name}']
+        jobs.append((f'ui {path.name}', command, {'HONE_BIN': str(binary)}, True))
+    return [job for job in jobs if match.search(job[0])]
+
+
 def built(report, tree, *targets):
     start = time.monotonic()
     print(f'building {tree.name} ...', flush=True)
@@ -147,7 +166,7 @@ def main():
             jobs = units(tree, 'unit', args.match) if 'unit' in stages else []
             jobs += replays(tree, args.match) if 'fuzz' in stages else []
             run_all(report, jobs, os.cpu_count() or 1)
-    if {'release', 'cli', 'server'} & set(stages):
+    if {'release', 'cli', 'server', 'ui'} & set(stages):
         tree = Tree(args.tree or args.build)
         if built(report, tree):
             jobs = units(tree, 'unit-release', args.match) if 'release' in stages else []
@@ -155,6 +174,8 @@ def main():
                 jobs += python_tests(ROOT / 'tests' / 'cli', tree.path / 'hone', args.match)
             if 'server' in stages:
                 jobs += server_tests(report, tree.path / 'hone', args.match)
+            if 'ui' in stages and not args.tree:
+                jobs += ui_tests(report, tree.path / 'hone', args.match)
             run_all(report, jobs, 1)
     if 'races' in stages:
         tree = Tree('build-tsan')

@@ -64,6 +64,8 @@ class Report:
         with self._lock:
             self._count += count
             print(f'{verdict:6} {seconds:7.2f} s  {title}: {numbers}')
+            for line in re.findall(r'^# figure: (.*)$', output, re.MULTILINE):
+                print(f'{"":16}  {line}')
             for case in checked:
                 if case.outcome == 'skipped':
                     print(f'{"skip":16}  {title}: {case.name}: {case.detail}')

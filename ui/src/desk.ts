@@ -146,15 +146,19 @@ export class Desk extends Emitter {
   /** A frame that never answers may be a script without end, and browsers give all our frames one
    * process, which hangs with it. That process ends when it has no frame left. */
   private startAfresh(): void {
-    for (const seat of this.seats) this.broken.add(seat.task.id);
-    for (const seat of this.seats.slice(1)) {
-      this.broken.delete(seat.task.id); // it had no chance
-      this.giveBack(seat);
-    }
+    const [hung, next] = this.seats;
+    if (hung) this.broken.add(hung.task.id);
     this.seats = [];
     this.mode = 'loading';
     this.changed();
-    this.soon(() => this.seats.length === 0 && void this.refill());
+    this.soon(() => {
+      if (next) {
+        this.seats = [{ ...next, silent: false }];
+        this.sit(this.seats[0]!);
+      } else {
+        void this.refill();
+      }
+    });
   }
 
   /** Its frame has not answered for long. When the next one hangs, the current one does too: that
@@ -162,8 +166,8 @@ export class Desk extends Emitter {
   isSilent(seat: Seat): void {
     seat.silent = true;
     const current = this.current;
-    if (!current || this.seats[1] !== seat) {
-      this.changed();
+    if (!current?.ready || this.seats[1] !== seat) {
+      this.changed(); // the current one, or one that hangs because of it
       return;
     }
     this.broken.add(seat.task.id);
@@ -173,14 +177,14 @@ export class Desk extends Emitter {
     this.changed();
     this.soon(() => {
       current.ready = false;
-      if (this.seats.length === 0 && this.mode === 'working') this.seats = [current];
+      this.seats = [current];
       this.changed();
     });
   }
 
   private soon(act: () => void): void {
     const generation = this.generation;
-    setTimeout(() => generation === this.generation && act(), FRESH_PROCESS_MS);
+    setTimeout(() => generation === this.generation && this.seats.length === 0 && act(), FRESH_PROCESS_MS);
   }
 
   async decline(): Promise<void> {

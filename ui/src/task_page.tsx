@@ -48,7 +48,7 @@ function TaskFrame(props: { seat: Seat; current: boolean }) {
   }, [seat]);
   useLayoutEffect(() => {
     if (current) focusFrame(ref.current);
-  }, [current]);
+  }, [current, seat.ready]);
   useEffect(() => {
     if (seat.ready || loaded) return;
     const timer = setTimeout(() => desk.isSilent(seat), SILENT_MS);
@@ -60,6 +60,7 @@ function TaskFrame(props: { seat: Seat; current: boolean }) {
         ref={ref}
         class={current ? 'current' : 'ahead'}
         data-task={seat.task.id}
+        data-ready={seat.ready}
         title={current ? `Task ${seat.task.id}: ${seat.task.title}` : 'The next task, being prepared'}
         sandbox="allow-scripts"
         allow=""

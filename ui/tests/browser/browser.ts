@@ -36,17 +36,22 @@ export async function begin(page: Page): Promise<void> {
 
 /** The frame on screen, once its elements stand. */
 export async function taskFrame(page: Page, task?: number): Promise<Frame> {
-  const selector = task === undefined ? 'iframe.current' : `iframe.current[data-task="${task}"]`;
-  const handle = await page.waitForSelector(selector);
-  const frame = await handle.contentFrame();
-  await frame!.waitForFunction(() => document.readyState === 'complete');
-  return frame!;
+  const one = task === undefined ? '' : `[data-task="${task}"]`;
+  const handle = await page.waitForSelector(`iframe.current[data-ready="true"]${one}`);
+  return (await handle.contentFrame())!;
 }
 
 /** Wait until the next task lies ready behind the current one. */
 export async function nextIsReady(page: Page): Promise<void> {
-  const frame = await (await page.waitForSelector('iframe.ahead', { state: 'attached' })).contentFrame();
-  await frame!.waitForFunction(() => document.readyState === 'complete' && document.querySelector('crowd-form'));
+  await page.waitForSelector('iframe.ahead[data-ready="true"]', { state: 'attached' });
+}
+
+/** A measured figure, for whoever reads the output of the tests. */
+export function figure(what: string, times: number[]): number {
+  const sorted = [...times].sort((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)]!;
+  process.stdout.write(`\n# figure: ${what}: median ${median.toFixed(1)} ms, worst ${sorted[sorted.length - 1]!.toFixed(1)} ms of ${sorted.length}\n`);
+  return median;
 }
 
 export const saved = (page: Page) => page.getByTestId('save').filter({ hasText: /^saved$/ }).waitFor();
