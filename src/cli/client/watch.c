@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,9 @@ enum {
     STEPS_MAX = 64, /* drawn; a longer pipeline shows its first ones */
     STATE_SIZE = 24,
     LINE_SIZE = 256,
+    NAME_WIDTH = 26,
+    WIDTH_DEFAULT = 80, /* of a terminal that does not say */
+    WIDTH_MIN = 40,
 };
 static const int64_t LOG_EVERY_NS = 10 * INT64_C(1000000000);
 
@@ -146,6 +150,15 @@ static void describe(const json_t *step, bool with_bar, char line[LINE_SIZE]) {
 
 /* ---- drawing ---- */
 
+/* How many bytes of a step's line fit: a line that wraps would spoil the way back up. */
+static int room(void) {
+    struct winsize size = {0};
+    int width = WIDTH_DEFAULT;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width = size.ws_col;
+    if (width < WIDTH_MIN) width = WIDTH_MIN;
+    return width - NAME_WIDTH - 4; /* the gaps, and the last column */
+}
+
 static void draw(watch *w, const json_t *execution, const json_t *steps) {
     char line[LINE_SIZE], span[HONE_WHEN_SIZE];
     const json_t *name = NULL;
@@ -158,7 +171,8 @@ static void draw(watch *w, const json_t *execution, const json_t *steps) {
     json_array_foreach(w->names, i, name) {
         if (i >= STEPS_MAX) break;
         describe(find_step(steps, json_string_value(name)), true, line);
-        fprintf(stderr, "  %-26.60s %.*s\033[K\n", json_string_value(name), 100, line);
+        fprintf(stderr, "  %-*.*s %.*s\033[K\n", NAME_WIDTH, NAME_WIDTH, json_string_value(name),
+                room(), line);
         w->drawn++;
     }
 }
