@@ -213,6 +213,10 @@ class Reviewer:
         """The oldest available task, leased: {"task", "lease", "frame"}; task None when there is none."""
         return self.call('POST', '/hone/tasks/next', {'flow': flow} if flow else {})
 
+    def accept(self, task):
+        """A task by its row; also one that this reviewer holds already, whose lease is then a new one."""
+        return self.call('POST', f'/hone/tasks/{task["id"]}/accept', {})
+
     def answer(self, taken, answer, seconds=1.5):
         return self.call('POST', f'/hone/tasks/{taken["task"]["id"]}/answer',
                          {'lease': taken['lease'], 'answer': answer, 'seconds': seconds})
