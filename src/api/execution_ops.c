@@ -191,7 +191,7 @@ static hone_err list_steps(const hone_call *call, hone_tx *tx, const json_t *in,
 
 /* Values are strings on the wire, whatever the parameter's type. */
 static json_t *value_json(const json_t *value) {
-    if (json_is_string(value)) return json_copy((json_t *)(uintptr_t)value);
+    if (json_is_string(value)) return json_copy(hone_json_loose(value));
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     json_t *string = text ? json_string(text) : NULL;
     free(text);

@@ -38,7 +38,7 @@ hone_err hone_in_created(const json_t *in, const char *name_key, hone_page *page
     if (by.len > 0 && !by_name && !hone_str_equal(by, HONE_S("CreationTime")))
         return hone_err_new(HONE_E_INVALID, "SortBy is CreationTime%s%s, not '%.*s'",
                             name_key ? " or " : "", name_key ? name_key : "", HONE_ARG(by));
-    json_t *copy = json_copy((json_t *)(uintptr_t)in); /* shares the members, which outlive it */
+    json_t *copy = json_copy(hone_json_loose(in)); /* shares the members, which outlive it */
     if (!copy) return hone_err_new(HONE_E_NOMEM, "no memory for a list");
     (void)json_object_del(copy, "SortBy");
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++) {

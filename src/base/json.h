@@ -24,6 +24,15 @@ HONE_NODISCARD hone_err hone_json_load(const char *path, size_t limit_bytes, jso
 /* The string's bytes, borrowed from the value; empty when it is no string. */
 hone_str hone_json_str(const json_t *string);
 
+/* value for jansson's iterators and for json_copy, which want it without const and only read. */
+static inline json_t *hone_json_loose(const json_t *value) {
+    union {
+        const json_t *fixed;
+        json_t *loose;
+    } either = {value};
+    return either.loose;
+}
+
 /* object[key] as an integer in [min, max]; absent or null -> fallback. CORRUPT otherwise. */
 HONE_NODISCARD hone_err hone_json_int(const json_t *object, const char *where, const char *key,
                                       int64_t min, int64_t max, int64_t fallback, int64_t *out);

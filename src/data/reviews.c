@@ -76,7 +76,7 @@ hone_err hone_review_rules_check(const hone_review_rules *rules, const char *whe
                                 "%s: '%s' is no JSON pointer, as /category/label is", where,
                                 rules->labels[i]);
     const char *key = NULL;
-    json_t *value = NULL, *map = (json_t *)(uintptr_t)rules->label_map; /* only read */
+    json_t *value = NULL, *map = hone_json_loose(rules->label_map);
     if (map && !json_is_object(map))
         return hone_err_new(HONE_E_INVALID, "%s: the label map is no JSON object", where);
     json_object_foreach(

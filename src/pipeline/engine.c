@@ -173,13 +173,27 @@ static hone_err begin_steps(view *v, outcome *o) {
     return HONE_OK;
 }
 
+static bool is_stopping(const view *v) { return strcmp(v->execution.status, "Stopping") == 0; }
+
+/* Will no more steps begin? */
+static bool is_over(const view *v) {
+    return v->succeeded == v->definition.step_count || v->failed + v->stopped > 0 || is_stopping(v);
+}
+
+/* Is there anything to do? Asked without the right to write, so that every commit of anybody may
+ * wake the engine and stay cheap. */
+static bool has_work(const view *v, bool may_begin) {
+    size_t limit = v->execution.parallelism > 0 ? (size_t)v->execution.parallelism : SIZE_MAX;
+    if (is_over(v)) return v->running == 0 || is_stopping(v);
+    for (size_t i = 0; may_begin && v->running < limit && i < v->definition.step_count; i++)
+        if (is_ready(v, i)) return true;
+    return false;
+}
+
 static hone_err move_on(view *v, bool may_begin, outcome *o) {
-    size_t total = v->definition.step_count;
-    bool stopping = strcmp(v->execution.status, "Stopping") == 0;
-    bool over = v->succeeded == total || v->failed + v->stopped > 0 || stopping;
-    if (over && v->running == 0) return finish(v);
-    if (stopping) return stop_jobs(v);
-    if (over || !may_begin) return HONE_OK;
+    if (is_over(v) && v->running == 0) return finish(v);
+    if (is_stopping(v)) return stop_jobs(v);
+    if (is_over(v) || !may_begin) return HONE_OK;
     return begin_steps(v, o);
 }
 
@@ -197,11 +211,17 @@ static hone_err fail_step(hone_pipelines *p, hone_arena *arena, const char *id, 
 
 static hone_err advance_once(hone_pipelines *p, hone_arena *arena, const char *id, bool may_begin,
                              outcome *o) {
-    view v = {.pipelines = p, .arena = arena};
+    view v = {.pipelines = p, .arena = arena}, again = v;
     char message[MESSAGE_SIZE];
     *o = (outcome){.changed = false};
-    HONE_TRY(hone_tx_begin(p->options.db, HONE_TX_WRITE, &v.tx));
+    HONE_TRY(hone_tx_begin(p->options.db, HONE_TX_READ, &v.tx));
     hone_err err = load_view(&v, id);
+    hone_tx_abort(v.tx);
+    if (hone_failed(err) || !has_work(&v, may_begin)) return err;
+
+    v = again;
+    HONE_TRY(hone_tx_begin(p->options.db, HONE_TX_WRITE, &v.tx));
+    err = load_view(&v, id); /* it may have changed in between */
     if (!hone_failed(err)) err = move_on(&v, may_begin, o);
     err = hone_tx_finish(v.tx, err);
     if (!o->broken) return err;

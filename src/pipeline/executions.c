@@ -106,9 +106,9 @@ hone_err hone_execution_start(hone_pipelines *pipelines, hone_tx *tx, hone_arena
     if (start->parameters) HONE_TRY(hone_pipeline_dump(arena, start->parameters, &given));
     hone_id_make(random);
     random[HONE_EXECUTION_ID_SIZE - 1] = '\0';
-    const char *arn = hone_arena_alloc(arena, strlen(of.arn) + 64, 1);
+    char *arn = hone_arena_alloc(arena, strlen(of.arn) + 64, 1);
     if (!arn) return hone_pipeline_no_memory();
-    (void)snprintf((char *)(uintptr_t)arn, strlen(of.arn) + 64, "%s/execution/%s", of.arn, random);
+    (void)snprintf(arn, strlen(of.arn) + 64, "%s/execution/%s", of.arn, random);
     int64_t now = hone_now_ms();
     char display[64];
     (void)snprintf(display, sizeof display, "execution-%lld", (long long)now);

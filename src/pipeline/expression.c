@@ -22,7 +22,7 @@ static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory f
 /* The one key of an expression and its value; NULL when value stands for itself. */
 static const char *expression_key(const json_t *value, const json_t **argument) {
     if (!json_is_object(value) || json_object_size(value) != 1) return NULL;
-    void *first = json_object_iter((json_t *)(uintptr_t)value); /* only read */
+    void *first = json_object_iter(hone_json_loose(value));
     const char *key = json_object_iter_key(first);
     if (strcmp(key, "Get") != 0 && strncmp(key, "Std:", 4) != 0) return NULL;
     *argument = json_object_iter_value(first);
@@ -104,7 +104,7 @@ static hone_err walk(const json_t *value, hone_reference_fn *fn, void *ctx, int 
         return hone_err_new(HONE_E_INVALID, "function '%s' is not supported: only Std:Join is",
                             key);
     size_t i = 0;
-    json_t *item = NULL, *object = (json_t *)(uintptr_t)value; /* only read */
+    json_t *item = NULL, *object = hone_json_loose(value);
     json_array_foreach(value, i, item) HONE_TRY(walk(item, fn, ctx, depth + 1));
     json_object_foreach(object, key, item) HONE_TRY(walk(item, fn, ctx, depth + 1));
     return HONE_OK;
@@ -251,7 +251,7 @@ static hone_err resolve_array(const json_t *value, const hone_scope *scope, int 
 static hone_err resolve_object(const json_t *value, const hone_scope *scope, int depth,
                                json_t *object) {
     const char *key = NULL;
-    json_t *item = NULL, *copy = NULL, *from = (json_t *)(uintptr_t)value; /* only read */
+    json_t *item = NULL, *copy = NULL, *from = hone_json_loose(value);
     json_object_foreach(from, key, item) {
         HONE_TRY(resolve(item, scope, depth, &copy));
         if (json_object_set_new(object, key, copy) != 0) return no_memory();

@@ -148,7 +148,7 @@ static hone_err unknown(const reader *in, const char *name) {
 
 static hone_err read_settings(const reader *in, const json_t *map) {
     const char *name = NULL;
-    json_t *value = NULL, *from = (json_t *)(uintptr_t)map; /* only read */
+    json_t *value = NULL, *from = hone_json_loose(map);
     if (map && !json_is_object(map))
         return hone_err_new(HONE_E_INVALID, "step '%s': its settings are no JSON object", in->step);
     json_object_foreach(from, name, value) {

@@ -199,7 +199,7 @@ static hone_err fill_training(const hone_step_run *run, json_t *spec) {
                        NULL, inputs));
     hone_err err = hone_s3_uri_parse(hone_json_str(path), &bucket, &key);
     if (hone_failed(err)) return hone_err_wrap(err, "step '%s': OutputDataConfig", run->def->name);
-    if (json_object_set_new(spec, "output", json_copy((json_t *)(uintptr_t)path)) != 0)
+    if (json_object_set_new(spec, "output", json_copy(hone_json_loose(path))) != 0)
         return hone_pipeline_no_memory();
     return add_model(run, spec, inputs);
 }

@@ -272,8 +272,7 @@ static hone_err publish(const ending *e) {
 
 /* [{"MetricName", "Value", "Timestamp"}] of the figures of result.metrics that are numbers. */
 static json_t *metric_list(const json_t *metrics) {
-    json_t *list = json_array(), *value = NULL,
-           *from = (json_t *)(uintptr_t)metrics; /* only read */
+    json_t *list = json_array(), *value = NULL, *from = hone_json_loose(metrics);
     const char *name = NULL;
     json_object_foreach(from, name, value) if (json_is_number(value)) json_array_append_new(
         list, json_pack("{s:s, s:f, s:f}", "MetricName", name, "Value", json_number_value(value),
