@@ -76,7 +76,8 @@ dialog .close { float: right; }
 .side ::slotted(*) { color: var(--mute); }
 .side .link { justify-self: start; }
 @media (max-width: 51.99rem) {
-  .layout > .side { order: -1; }
+  .layout > .side { order: -1; padding: 0.625rem 1rem; gap: 0.25rem; }
+  .side h3 { display: none; }
 }
 @media (min-width: 52rem) {
   .layout.sided { grid-template-columns: minmax(0, 1fr) 17rem; align-items: start; }
