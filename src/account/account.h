@@ -62,6 +62,9 @@ HONE_NODISCARD hone_err hone_accounts_find_bearer(hone_accounts *accounts, hone_
 HONE_NODISCARD hone_err hone_accounts_find_session(hone_accounts *accounts, hone_arena *arena,
                                                    hone_str token, hone_caller *out);
 
+/* Is sent the token of the caller's session? Compared in constant time; false without a session. */
+bool hone_accounts_csrf_is(const hone_caller *caller, hone_str sent);
+
 /* May who opened a stream go on reading it? The account is not disabled, and the session (0 =
  * none) has not ended. */
 bool hone_accounts_is_current(hone_tx *tx, int64_t user, int64_t session);

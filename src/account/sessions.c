@@ -178,6 +178,11 @@ hone_err hone_accounts_find_session(hone_accounts *accounts, hone_arena *arena, 
     return err;
 }
 
+bool hone_accounts_csrf_is(const hone_caller *caller, hone_str sent) {
+    if (!caller->csrf || sent.len != strlen(caller->csrf)) return false;
+    return sodium_memcmp(caller->csrf, sent.ptr, sent.len) == 0;
+}
+
 bool hone_accounts_is_current(hone_tx *tx, int64_t user, int64_t session) {
     int64_t one = 0, now_ms = hone_now_ms();
     hone_err err = hone_tx_int(tx, &one, "SELECT 1 FROM user WHERE id = ? AND is_disabled = 0", "i",

@@ -159,8 +159,7 @@ static hone_str cookie(const hone_request *r, const char *name) {
 static bool is_safe(const hone_request *r, const hone_caller *caller) {
     if (hone_str_equal(r->method, HONE_S("GET")) || hone_str_equal(r->method, HONE_S("HEAD")))
         return true;
-    hone_str sent = hone_request_header(r, "x-hone-csrf");
-    return caller->csrf && hone_str_equal(sent, hone_str_of(caller->csrf));
+    return hone_accounts_csrf_is(caller, hone_request_header(r, "x-hone-csrf"));
 }
 
 static hone_err check_session(const hone_app *app, const hone_request *r, hone_str token,

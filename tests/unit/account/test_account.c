@@ -277,6 +277,10 @@ static void test_session__lives_and_ends(void **state) {
     assert_int_equal(ann.role, HONE_REVIEWER);
     CHECK_OK(login("ANN@Example.com", "correct horse", &other, &again));
     assert_int_equal(again.user, ann.user);
+    assert_true(hone_accounts_csrf_is(&ann, hone_str_of(ann.csrf)));
+    assert_false(hone_accounts_csrf_is(&ann, hone_str_of(again.csrf)));
+    assert_false(hone_accounts_csrf_is(&ann, (hone_str){NULL, 0}));
+    assert_false(hone_accounts_csrf_is(&admin, (hone_str){"", 0})); /* a key has none */
     assert_int_not_equal(again.session, ann.session);
     assert_string_not_equal(again.csrf, ann.csrf);
 
