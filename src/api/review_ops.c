@@ -18,6 +18,8 @@ enum {
     ARN_MAX_BYTES = 1024,
     DESCRIPTION_MAX_BYTES = 800, /* 200 characters */
     CONTENT_MAX_BYTES = 4 * HONE_TEMPLATE_CHARS_MAX,
+    TITLE_MAX_BYTES = 4 * 128,
+    ABOUT_MAX_BYTES = 4 * 255,
     LIST_LIMIT = 100,
     MEMBERS_MAX = 10,
     GROUPS_MAX = 10,
@@ -364,8 +366,8 @@ static hone_err read_spec(const json_t *in, hone_flow_spec *spec) {
     HONE_TRY(hone_in_str(output, "S3OutputPath", 1, ARN_MAX_BYTES, &spec->output_uri));
     HONE_TRY(hone_in_str(config, "WorkteamArn", 1, ARN_MAX_BYTES, &spec->team));
     HONE_TRY(hone_in_str(config, "HumanTaskUiArn", 1, ARN_MAX_BYTES, &spec->ui));
-    HONE_TRY(hone_in_str(config, "TaskTitle", 1, 4 * 128, &spec->title));
-    HONE_TRY(hone_in_str(config, "TaskDescription", 1, 4 * 255, &spec->description));
+    HONE_TRY(hone_in_str(config, "TaskTitle", 1, TITLE_MAX_BYTES, &spec->title));
+    HONE_TRY(hone_in_str(config, "TaskDescription", 1, ABOUT_MAX_BYTES, &spec->description));
     HONE_TRY(check_keywords(config));
     HONE_TRY(hone_in_int(config, "TaskCount", 1, HONE_TASKS_MAX, 0, &spec->task_count));
     HONE_TRY(hone_in_int(config, "TaskAvailabilityLifetimeInSeconds", 1, INT32_MAX,

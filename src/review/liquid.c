@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "review/liquid_impl.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum { MESSAGE_SIZE = 256 };
@@ -78,6 +79,7 @@ static hone_err set_variable(lq_run *run, hone_str name, const lq_value *value) 
         if (run->variable_count >= LQ_VARIABLES_MAX)
             return hone_lq_err(run, "over %d variables", LQ_VARIABLES_MAX);
         HONE_TRY(hone_lq_alloc(run, 1, sizeof *v, &v));
+        assert(v); /* the analyzer does not see through the memcpy of alloc */
         *v = (lq_variable){.name = name, .next = run->variables};
         run->variables = v;
         run->variable_count++;

@@ -13,7 +13,8 @@ static bool is_name_start(char c) {
 }
 
 static char peek(const lq_lexer *l, size_t ahead) {
-    return l->at + ahead < l->text.len ? l->text.ptr[l->at + ahead] : '\0';
+    if (l->at + ahead >= l->text.len) return '\0';
+    return l->text.ptr[l->at + ahead];
 }
 
 static void take_literal(lq_lexer *l, size_t len, lq_value value) {

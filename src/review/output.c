@@ -53,7 +53,7 @@ static hone_err read_answer(const hone_rows *rows, hone_arena *arena, void *out)
 static hone_err push_answers(hone_tx *tx, hone_arena *arena, int64_t loop, const answer_row *more,
                              hone_buf *out) {
     hone_rows rows;
-    answer_row answer;
+    answer_row answer = {0};
     bool next = false, is_first = true;
     hone_err err = hone_rows_open(tx, &rows,
                                   "SELECT a.worker, a.issuer, a.content, a.accepted_ms,"
@@ -104,7 +104,7 @@ hone_err hone_output_place(hone_tx *tx, hone_arena *arena, const hone_loop *loop
     HONE_TRY(hone_tx_str(tx, arena, &prefix, "SELECT prefix FROM review_flow WHERE id = ?", "i",
                          loop->flow));
     hone_time_format_path(loop->created_ms, time);
-    hone_buf_init(&uri, 2 * HONE_KEY_MAX);
+    hone_buf_init(&uri, 2 * (size_t)HONE_KEY_MAX);
     hone_buf_printf(&uri, "s3://%.*s/%.*s%s%s/%s/%s/output.json", HONE_ARG(bucket),
                     HONE_ARG(prefix), prefix.len > 0 ? "/" : "", loop->flow_name, time, loop->name);
     hone_err err = hone_buf_err(&uri);
