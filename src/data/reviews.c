@@ -173,7 +173,8 @@ static int64_t parse_time(hone_str text) {
     int64_t ms = 0;
     if (*end == '.') {
         int scale = 100;
-        for (end++; *end >= '0' && *end <= '9'; end++, scale /= 10) ms += (*end - '0') * scale;
+        for (end++; *end >= '0' && *end <= '9'; end++, scale /= 10)
+            ms += (int64_t)(*end - '0') * scale;
     }
     return strcmp(end, "Z") == 0 ? (int64_t)timegm(&t) * 1000 + ms : 0;
 }
@@ -221,7 +222,7 @@ static bool elect(const vote *votes, size_t count, const vote **out) {
 /* Let the answers vote. */
 static hone_err count_votes(hone_arena *arena, const json_t *answers,
                             const hone_review_rules *rules, hone_review *r) {
-    vote votes[ANSWERS_MAX];
+    vote votes[ANSWERS_MAX] = {0};
     const vote *won = NULL;
     char reason[REASON_BYTES_MAX];
     size_t count = json_array_size(answers), i = 0;
@@ -306,12 +307,12 @@ static bool is_word(const hone_review *r) { return r->fate != HONE_REVIEW_BROKEN
 
 hone_err hone_reviews_settle(hone_arena *arena, hone_review *reviews, size_t count,
                              const hone_textset *held_out) {
-    hone_review **sorted = hone_arena_alloc(arena, count + 1, sizeof *sorted);
+    hone_review **sorted = hone_arena_alloc(arena, count + 1, sizeof(hone_review *));
     if (!sorted) return no_memory();
     size_t words = 0;
     for (size_t i = 0; i < count; i++)
         if (is_word(&reviews[i])) sorted[words++] = &reviews[i];
-    qsort(sorted, words, sizeof *sorted, compare_reviews);
+    qsort(sorted, words, sizeof(hone_review *), compare_reviews);
     for (size_t i = 0; i < words; i++) {
         hone_review *r = sorted[i];
         if (i > 0 && hone_str_equal(sorted[i - 1]->key, r->key)) {
@@ -330,12 +331,12 @@ hone_err hone_reviews_settle(hone_arena *arena, hone_review *reviews, size_t cou
 static hone_err list_merged(hone_arena *arena, const hone_review *reviews, size_t count,
                             hone_dataset *out) {
     hone_record *records = hone_arena_alloc(arena, count + 1, sizeof *records);
-    const hone_review **sorted = hone_arena_alloc(arena, count + 1, sizeof *sorted);
+    const hone_review **sorted = hone_arena_alloc(arena, count + 1, sizeof(const hone_review *));
     if (!records || !sorted) return no_memory();
     size_t merged = 0;
     for (size_t i = 0; i < count; i++)
         if (reviews[i].fate == HONE_REVIEW_MERGED) sorted[merged++] = &reviews[i];
-    qsort(sorted, merged, sizeof *sorted, compare_reviews);
+    qsort(sorted, merged, sizeof(const hone_review *), compare_reviews);
     for (size_t i = 0; i < merged; i++)
         records[i] = (hone_record){.text = sorted[i]->text, .label = sorted[i]->label};
     *out = (hone_dataset){.name = "reviews", .count = merged, .records = records};

@@ -29,8 +29,11 @@ static hone_err invalid(const hone_step_run *run, const char *what) {
 static void make_name(const hone_step_run *run, char out[HONE_JOB_NAME_SIZE]) {
     char step[STEP_IN_NAME_MAX + 1], random[HONE_ID_SIZE];
     size_t len = 0;
-    for (const char *c = run->def->name; *c && len < STEP_IN_NAME_MAX; c++)
-        step[len++] = *c == '_' ? '-' : *c;
+    for (const char *c = run->def->name; *c && len < STEP_IN_NAME_MAX; c++) {
+        step[len] = *c;
+        if (*c == '_') step[len] = '-';
+        len++;
+    }
     while (len > 0 && step[len - 1] == '-') len--;
     step[len] = '\0';
     hone_id_make(random);

@@ -143,7 +143,8 @@ static hone_err bring_uri(bringing *b, hone_str uri) {
     if (err.code != HONE_E_NOT_FOUND) return err;
     char *prefix = hone_arena_alloc(b->arena, key.len + 2, 1);
     if (!prefix) return hone_pipeline_no_memory();
-    memcpy(prefix, key.ptr ? key.ptr : "", key.len);
+    if (!key.ptr) key = HONE_S("");
+    memcpy(prefix, key.ptr, key.len);
     if (key.len > 0 && key.ptr[key.len - 1] != '/') prefix[key.len] = '/';
     err = bring_all(b, hone_str_of(prefix));
     return err.code == HONE_E_NOT_FOUND ? HONE_OK : err; /* no such bucket: no files */
