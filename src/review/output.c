@@ -45,7 +45,8 @@ static hone_err read_answer(const hone_rows *rows, hone_arena *arena, void *out)
                          .accepted_ms = hone_rows_int(rows, 3),
                          .submitted_ms = hone_rows_int(rows, 4),
                          .seconds = hone_rows_real(rows, 5)};
-    if (!answer.worker || !answer.issuer || !answer.content) return hone_review_no_memory();
+    if (!answer.worker || !answer.issuer || !answer.content)
+        return hone_err_new(HONE_E_NOMEM, "no memory for an answer");
     *(answer_row *)out = answer;
     return HONE_OK;
 }
