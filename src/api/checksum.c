@@ -47,6 +47,7 @@ static uint64_t crc_add(const uint64_t table[256], uint64_t crc, hone_str bytes)
 /* ---- sums ---- */
 
 void hone_checksum_init(hone_checksum *sum, hone_checksum_kind kind) {
+    assert(kind < HONE_CHECKSUM_COUNT);
     *sum = (hone_checksum){.kind = kind};
     switch (kind) {
     case HONE_CRC32:
@@ -64,7 +65,7 @@ void hone_checksum_init(hone_checksum *sum, hone_checksum_kind kind) {
         sum->failed = gnutls_hash_init(&sum->hash, GNUTLS_DIG_SHA256);
         break;
     case HONE_CHECKSUM_COUNT:
-        assert(!"a count is no checksum");
+        break;
     }
     (void)pthread_once(&tables_once, make_tables); /* fails for a bad argument alone */
 }
