@@ -226,7 +226,7 @@ static hone_err ask_file(asker *a, json_t *texts, const char *path) {
 static hone_err ask_all(asker *a, const char *text, const char *file) {
     json_t *texts = json_array();
     if (!texts) return hone_err_new(HONE_E_NOMEM, "no memory for texts");
-    hone_err err = HONE_OK;
+    hone_err err;
     if (file) {
         err = ask_file(a, texts, file);
         fprintf(stderr, "%zu predicted, %zu asked\n", a->predicted, a->asked);

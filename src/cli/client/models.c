@@ -89,13 +89,13 @@ static hone_err list(hone_verb_call *call) {
 /* ---- show ---- */
 
 /* Nested members as "a.b = value" lines: all that is known, whatever the server tells. */
-static void print_members(const char *prefix, const json_t *value) {
+static void print_members(const char *prefix, json_t *value) {
     const char *key = NULL;
-    const json_t *member = NULL;
+    json_t *member = NULL;
     size_t i = 0;
     char name[256];
     if (json_is_object(value) && json_object_size(value) > 0) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+        json_object_foreach(value, key, member) {
             (void)snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", key);
             print_members(name, member);
         }

@@ -17,6 +17,7 @@
 
 enum {
     PAGE_BYTES_MAX = 17 << 20,
+    ARENA_BYTES_MAX = 64 << 20,
     PATH_BYTES_MAX = 1024,
     LINE_BYTES_MAX = 256,
     HEARTBEAT_MS = 20000, /* of a lease of 60 s */
@@ -146,7 +147,7 @@ static hone_err review(hone_verb_call *call) {
         hone_arena *arena = NULL;
         err = next(&s, &taken);
         is_empty = !json_is_object(json_object_get(taken, "task"));
-        if (!hone_failed(err) && !is_empty) err = hone_arena_create(PAGE_BYTES_MAX * 4, &arena);
+        if (!hone_failed(err) && !is_empty) err = hone_arena_create(ARENA_BYTES_MAX, &arena);
         if (!hone_failed(err) && !is_empty) err = handle(&s, arena, taken, &stop);
         if (hone_failed(err)) err = hone_err_new(err.code, "%s", err.msg); /* outlives the task */
         hone_arena_destroy(arena);

@@ -251,7 +251,7 @@ hone_err hone_executions_watch(hone_remote *remote, const char *arn, json_t **ou
                .began_ns = now_ns,
                .logged_ns = now_ns};
     json_t *execution = NULL;
-    hone_err err = HONE_OK;
+    hone_err err;
     for (;;) {
         err = look(&w, names, &execution);
         if (hone_failed(err)) break;
