@@ -268,6 +268,10 @@ void hone_api_handle(void *ctx, hone_exchange *exchange) {
         hone_api_pages(app, exchange);
         return;
     }
+    if (!app->public_url) {
+        hone_reply_error(exchange, protocols[kind], hone_err_new(HONE_E_FULL, "hone is starting"));
+        return;
+    }
     hone_caller caller = {0};
     const refusal *why = NULL;
     hone_err err = authenticate(app, request, &caller, &why);

@@ -38,7 +38,9 @@ typedef struct hone_app {
     struct hone_pipelines *pipelines;
     struct hone_events *events;
     hone_mail_server mail;
-    const char *public_url;    /* "http://127.0.0.1:8080": for links */
+    /* "http://127.0.0.1:8080": for links. NULL until the port is known: requests that come before
+     * are told to come again. */
+    _Atomic(const char *) public_url;
     bool trusts_loopback_http; /* cookies without Secure: plain HTTP on loopback */
 } hone_app;
 
