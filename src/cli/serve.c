@@ -32,7 +32,7 @@ typedef struct house {
     const char *spool;
     const char *credentials;
     hone_app app;
-    hone_review *review;
+    hone_review_clock *review;
     hone_server *server;
 } house;
 

@@ -232,7 +232,7 @@ hone_err hone_review_repair(hone_db *db, hone_objects *objects, size_t *made) {
 
 /* ---- the thread ---- */
 
-struct hone_review {
+struct hone_review_clock {
     hone_db *db;
     void (*failed)(hone_err err);
     pthread_t thread;
@@ -241,7 +241,7 @@ struct hone_review {
     bool is_stopping; /* Guarded by lock. */
 };
 
-static void wait_for_tick(hone_review *review) {
+static void wait_for_tick(hone_review_clock *review) {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += (long)SWEEP_EVERY_MS * 1000000;
@@ -251,7 +251,7 @@ static void wait_for_tick(hone_review *review) {
 }
 
 static void *tick(void *arg) {
-    hone_review *review = arg;
+    hone_review_clock *review = arg;
     (void)pthread_mutex_lock(&review->lock);
     while (!review->is_stopping) {
         (void)pthread_mutex_unlock(&review->lock);
@@ -264,7 +264,7 @@ static void *tick(void *arg) {
     return NULL;
 }
 
-static hone_err start_thread(hone_review *review) {
+static hone_err start_thread(hone_review_clock *review) {
     pthread_condattr_t attr;
     (void)pthread_mutex_init(&review->lock, NULL);
     (void)pthread_condattr_init(&attr);
@@ -276,13 +276,13 @@ static hone_err start_thread(hone_review *review) {
 }
 
 hone_err hone_review_open(hone_db *db, hone_objects *objects, void (*failed)(hone_err err),
-                          hone_review **out) {
+                          hone_review_clock **out) {
     size_t made = 0;
     HONE_TRY(hone_review_migrate(db));
     hone_err repair = hone_review_repair(db, objects, &made);
     if (hone_failed(repair) && failed) /* the rows have all: a full disk must not stop the start */
         failed(hone_err_wrap(repair, "make output.json again"));
-    hone_review *review = calloc(1, sizeof *review);
+    hone_review_clock *review = calloc(1, sizeof *review);
     if (!review) return hone_review_no_memory();
     review->db = db;
     review->failed = failed;
@@ -294,7 +294,7 @@ hone_err hone_review_open(hone_db *db, hone_objects *objects, void (*failed)(hon
     return err;
 }
 
-void hone_review_close(hone_review *review) {
+void hone_review_close(hone_review_clock *review) {
     if (!review) return;
     (void)pthread_mutex_lock(&review->lock);
     review->is_stopping = true;

@@ -32,15 +32,16 @@
 #include "store/db.h"
 #include "store/objects.h"
 
-typedef struct hone_review hone_review;
+/* The room while it is open, and the thread that keeps its time. */
+typedef struct hone_review_clock hone_review_clock;
 
 /* Migrates the tables and makes again what output.json of completed loops is missing. Then a
  * thread of its own ends leases and loops whose time has come. What goes wrong with the files or
  * in the thread, a full disk say, is told to failed (may be NULL) and tried again, at the next
  * start or the next tick. Database and objects outlive it. */
 HONE_NODISCARD hone_err hone_review_open(hone_db *db, hone_objects *objects,
-                                         void (*failed)(hone_err err), hone_review **out);
-void hone_review_close(hone_review *review); /* NULL is allowed */
+                                         void (*failed)(hone_err err), hone_review_clock **out);
+void hone_review_close(hone_review_clock *review); /* NULL is allowed */
 
 /* The parts of hone_review_open, for tests and for whoever has a thread already. */
 HONE_NODISCARD hone_err hone_review_migrate(hone_db *db);

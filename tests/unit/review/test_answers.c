@@ -207,7 +207,7 @@ static void test_repair__makes_again_what_is_missing_and_no_more(void **state) {
 
 static void test_open__repairs_and_its_thread_ends_what_is_due(void **state) {
     (void)state;
-    hone_review *review = NULL;
+    hone_review_clock *review = NULL;
     char lease[HONE_LEASE_SIZE];
     (void)desk_start("one", "l1");
     (void)desk_next(&desk_ann, lease);
