@@ -101,8 +101,8 @@ void hone_base64_format(const unsigned char *bytes, size_t count, char *text, si
         if (i + 2 < count) group |= bytes[i + 2];
         *text++ = digits[group >> 18];
         *text++ = digits[group >> 12 & 63];
-        *text++ = i + 1 < count ? digits[group >> 6 & 63] : '=';
-        *text++ = i + 2 < count ? digits[group & 63] : '=';
+        *text++ = (char)(i + 1 < count ? digits[group >> 6 & 63] : '=');
+        *text++ = (char)(i + 2 < count ? digits[group & 63] : '=');
     }
     *text = '\0';
 }
@@ -113,7 +113,7 @@ void hone_checksum_drop(hone_checksum *sum) {
 }
 
 hone_err hone_checksum_done(hone_checksum *sum, char text[HONE_CHECKSUM_TEXT_SIZE]) {
-    unsigned char bytes[32];
+    unsigned char bytes[32] = {0};
     size_t count = sum->kind == HONE_CRC64NVME ? 8 : 4;
     if (sum->kind == HONE_SHA1 || sum->kind == HONE_SHA256) {
         count = sum->kind == HONE_SHA1 ? 20 : 32;

@@ -268,7 +268,7 @@ static hone_err list_v2(s3_call *s, listing *l, hone_buf *xml) {
 static hone_err list_with(s3_call *s, hone_err (*list)(s3_call *, listing *, hone_buf *)) {
     listing l = {0};
     hone_buf xml;
-    hone_buf_init(&xml, 2 * ANSWER_LIMIT_BYTES);
+    hone_buf_init(&xml, (size_t)2 * ANSWER_LIMIT_BYTES);
     hone_err err = list(s, &l, &xml);
     hone_buf_done(&xml);
     listing_done(&l);

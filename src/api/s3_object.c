@@ -145,7 +145,7 @@ static void add_meta(s3_call *s, s3_headers *headers, const hone_object *object,
 
 static hone_err answer(s3_call *s, const hone_object *object, int fd, bool is_head) {
     int status = 200;
-    byte_range range;
+    byte_range range = {0};
     char date[DATE_SIZE];
     HONE_TRY(check_conditions(s, object, &status));
     HONE_TRY(parse_range(s, object->size_bytes, &range));
@@ -190,7 +190,7 @@ static hone_err name_missing(s3_call *s, hone_err err) {
 }
 
 hone_err s3_get_object(s3_call *s) {
-    hone_object object;
+    hone_object object = {0};
     int fd = -1;
     hone_err err = hone_objects_open_fd(s->call->app->objects, s->call->arena, s->bucket, s->key,
                                         &object, &fd);
@@ -209,7 +209,7 @@ static hone_err find(s3_call *s, hone_str bucket, hone_str key, hone_object *out
 }
 
 hone_err s3_head_object(s3_call *s) {
-    hone_object object;
+    hone_object object = {0};
     HONE_TRY(name_missing(s, find(s, s->bucket, s->key, &object)));
     return answer(s, &object, -1, true);
 }
@@ -290,7 +290,7 @@ hone_err s3_request_meta(s3_call *s, const s3_body *body, hone_str *content_type
 static hone_err check_replacing(s3_call *s, hone_tx *tx) {
     hone_str match = s3_header(s, "if-match"), none_match = s3_header(s, "if-none-match");
     if (match.len == 0 && none_match.len == 0) return HONE_OK;
-    hone_object there;
+    hone_object there = {0};
     hone_err err = hone_objects_find(s->call->app->objects, tx, s->call->arena, s->bucket, s->key,
                                      &there);
     bool is_there = !hone_failed(err);
@@ -334,8 +334,8 @@ hone_err s3_link(s3_call *s, const hone_staged *staged, hone_str content_type, h
 hone_err s3_put_object(s3_call *s) {
     if (s3_header(s, "x-amz-copy-source").len > 0) return s3_copy_object(s);
     s3_body body;
-    hone_staged staged;
-    hone_str type, meta;
+    hone_staged staged = {0};
+    hone_str type = {0}, meta = {0};
     HONE_TRY(s3_check_bucket(s)); /* before a large body is moved about */
     HONE_TRY(s3_body_read(s, &body));
     HONE_TRY(s3_request_meta(s, &body, &type, &meta));
@@ -376,7 +376,7 @@ static hone_err refuse_source_conditions(s3_call *s) {
 }
 
 static hone_err find_source(s3_call *s, hone_object *out) {
-    hone_str bucket, key;
+    hone_str bucket = {0}, key = {0};
     HONE_TRY(refuse_source_conditions(s));
     HONE_TRY(parse_source(s, &bucket, &key));
     hone_err err = find(s, bucket, key, out);
@@ -399,8 +399,8 @@ static hone_err reply_copied(s3_call *s, const hone_staged *staged) {
 }
 
 hone_err s3_copy_object(s3_call *s) {
-    hone_object source;
-    hone_staged staged;
+    hone_object source = {0};
+    hone_staged staged = {0};
     HONE_TRY(s3_check_bucket(s));
     HONE_TRY(find_source(s, &source));
     hone_str type = source.content_type, meta = source.meta;

@@ -166,7 +166,7 @@ hone_err s3_upload_abort(s3_call *s) {
 
 static void push_part(hone_buf *xml, const hone_part *part) {
     char modified[HONE_TIME_SIZE];
-    hone_time_format(part->modified_ms, modified);
+    hone_time_format(part->modified_ns / 1000000, modified);
     hone_buf_printf(xml,
                     "<Part><PartNumber>%lld</PartNumber><LastModified>%s</LastModified>"
                     "<ETag>&quot;%s&quot;</ETag><Size>%lld</Size></Part>",

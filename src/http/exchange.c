@@ -155,7 +155,7 @@ static size_t count_headers(const hone_request *request, const char *name) {
 
 /* The client's address, and the one that it reached: a Host header may name that. */
 static void read_addresses(hone_exchange *e, char local[INET6_ADDRSTRLEN]) {
-    struct sockaddr_storage here;
+    struct sockaddr_storage here = {0};
     socklen_t size = sizeof here;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(
         e->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -309,7 +309,7 @@ static enum MHD_Result take_body(hone_exchange *e, const char *bytes, size_t *si
 
 static struct MHD_Response *plain_answer(const char *text) {
     struct MHD_Response *answer = MHD_create_response_from_buffer(
-        strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+        strlen(text), hone_without_const(text), MHD_RESPMEM_PERSISTENT);
     if (!answer) return NULL;
     (void)MHD_add_response_header(answer, "Content-Type", "text/plain; charset=utf-8");
     return answer;
@@ -346,7 +346,6 @@ static void set_pause(hone_exchange *e, unsigned seconds) {
 /* The body is whole: to the workers. The connection sleeps before a worker can wake it. */
 static enum MHD_Result hand_over(hone_exchange *e) {
     hone_server *server = e->server;
-    hone_err err = HONE_OK;
     set_pause(e, HONE_IDLE_TIMEOUT_S);
     pthread_mutex_lock(&server->lock);
     bool is_stopping = server->is_stopping;
@@ -361,7 +360,7 @@ static enum MHD_Result hand_over(hone_exchange *e) {
         refuse(e, 503, REFUSED_STOPPING);
         return send_refusal(e);
     }
-    err = hone_jobq_push(server->queue, (hone_job){hone_exchange_work, e});
+    hone_err err = hone_jobq_push(server->queue, (hone_job){hone_exchange_work, e});
     if (!hone_failed(err)) return MHD_YES;
     struct MHD_Response *answer = plain_answer(REFUSED_BUSY);
     if (answer) (void)MHD_add_response_header(answer, "Retry-After", "1");
@@ -447,6 +446,7 @@ const hone_request *hone_exchange_request(const hone_exchange *exchange) {
     return &exchange->request;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the daemon's type of callback */
 static ssize_t read_nothing(void *arg, uint64_t at, char *out, size_t size) {
     (void)arg;
     (void)at;
@@ -459,7 +459,7 @@ static struct MHD_Response *make_body(const hone_response *r) {
     if (!r->has_file || (r->fd >= 0 && r->size_bytes == 0)) {
         if (r->has_file) (void)close(r->fd); /* read-only, nothing to lose */
         return MHD_create_response_from_buffer(
-            r->has_file ? 0 : r->body.len, (void *)(uintptr_t)r->body.ptr, MHD_RESPMEM_PERSISTENT);
+            r->has_file ? 0 : r->body.len, hone_without_const(r->body.ptr), MHD_RESPMEM_PERSISTENT);
     }
     if (r->fd < 0)
         return MHD_create_response_from_callback((uint64_t)r->size_bytes, 1, read_nothing, NULL,

@@ -79,13 +79,16 @@ static hone_err bind_and_listen(hone_server *server, const struct addrinfo *info
                             "cannot listen on %s port %u: %s", o->address, o->port,
                             errno == EADDRINUSE ? "another program does" : strerror(errno));
 
-    struct sockaddr_storage bound;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {0};
     socklen_t size = sizeof bound;
-    if (getsockname(server->listener, (struct sockaddr *)&bound, &size) != 0)
+    if (getsockname(server->listener, &bound.any, &size) != 0)
         return hone_err_new(HONE_E_IO, "getsockname: %s", strerror(errno));
-    server->port = ntohs(bound.ss_family == AF_INET6
-                             ? ((const struct sockaddr_in6 *)&bound)->sin6_port
-                             : ((const struct sockaddr_in *)&bound)->sin_port);
+    bool is_v6 = info->ai_family == AF_INET6;
+    server->port = ntohs(is_v6 ? bound.v6.sin6_port : bound.v4.sin_port);
     return HONE_OK;
 }
 
@@ -145,10 +148,11 @@ static hone_err start_daemon(hone_server *server) {
         HONE_TRY(hone_file_load(server->arena, o->tls_cert, PEM_LIMIT_BYTES, &cert));
         HONE_TRY(hone_file_load(server->arena, o->tls_key, PEM_LIMIT_BYTES, &key));
         flags |= MHD_USE_TLS;
-        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert.ptr};
-        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key.ptr};
+        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
+                                         hone_without_const(cert.ptr)};
+        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, hone_without_const(key.ptr)};
         tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
-                                         (void *)(uintptr_t) "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"};
+                                         hone_without_const("NORMAL:-VERS-TLS1.0:-VERS-TLS1.1")};
     }
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, hone_exchange_step, server, MHD_OPTION_LISTEN_SOCKET,

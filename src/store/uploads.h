@@ -32,7 +32,7 @@ HONE_NODISCARD hone_err hone_uploads_list(hone_objects *objects, hone_arena *are
 typedef struct hone_part {
     int64_t number;
     char etag[HONE_ETAG_SIZE];
-    int64_t size_bytes, modified_ms;
+    int64_t size_bytes, modified_ns;
 } hone_part;
 
 /* Take a staged file over as a part; it is given up on failure. NOT_FOUND, INVALID. */
