@@ -143,7 +143,7 @@ export const api = {
   me: async () => signedIn(await call<Me>('GET', '/hone/me', undefined, anonymous)),
   login: async (name: string, password: string) =>
     signedIn(await call<Me>('POST', '/hone/login', { name, password }, anonymous)),
-  logout: () => call('POST', '/hone/logout'),
+  logout: () => call('POST', '/hone/logout', {}, { keepalive: true }),
   invitation: (token: string) =>
     call<{ email: string; team?: string | null; role: string; expires: number }>(
       'GET',

@@ -47,7 +47,8 @@ function Invite(props: { teams: string[] }) {
         <Field label="E-mail" name="email" type="email" autocomplete="off" />
         <div class="field">
           <label for="invite-team">Team</label>
-          <select id="invite-team" name="team">
+          {/* anew when the teams are known: the first of them is chosen then, not "none yet" */}
+          <select id="invite-team" name="team" key={props.teams.join()}>
             {props.teams.map((team) => (
               <option key={team}>{team}</option>
             ))}

@@ -192,6 +192,7 @@ export class Fake {
       const users = [...this.users.values()].map(({ password, worker, ...rest }) => ({ ...rest, created: 1, seen: Date.now() - 70_000, disabled: false }));
       return this.json(reply, { users });
     }
+    if (open === 'POST invitations') this.invited = body;
     if (open === 'POST invitations') return this.json(reply, { link: `${this.url}/invite/GOOD`, mailed: false });
     if (path.startsWith('teams/') || path.startsWith('users/')) return this.json(reply, {});
     const call = /^tasks(?:\/(\w+))?(?:\/(\w+))?$/.exec(path);

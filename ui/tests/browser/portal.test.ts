@@ -342,10 +342,13 @@ test('an invitation makes an account and opens the list', async () => {
 test('an administrator invites from the page; a reviewer has no such page', async () => {
   await signIn(page, fake.url, 'root');
   await page.getByRole('link', { name: 'People' }).click();
+  await page.getByRole('cell', { name: 'reviewer' }).waitFor();
   await page.getByLabel('E-mail').fill('x@example.org');
   await page.getByRole('button', { name: 'Invite' }).click();
   expect(await page.getByTestId('invitation').inputValue()).toMatch(/\/invite\/GOOD$/);
+  expect(fake.invited).toEqual({ email: 'x@example.org', role: 'reviewer', team: 'crew' }); // the first team, unasked
   await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign in to review' }).waitFor();
   await signIn(page, fake.url);
   expect(await page.getByRole('link', { name: 'People' }).count()).toBe(0);
 });
