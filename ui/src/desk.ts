@@ -17,6 +17,7 @@ const LEASE_MS = 60_000;
 const PREFETCH_HIDDEN_MS = 60_000;
 const PREFETCH_AGE_MS = 5 * 60_000;
 const FRESH_PROCESS_MS = 500;
+const AFTER_PAINT_MS = 100;
 
 export interface Choice {
   key: string;
@@ -25,6 +26,8 @@ export interface Choice {
 
 /** A task with its lease and its frame. */
 export interface Seat {
+  /** One for each time that a task is taken. */
+  serial: number;
   task: Task;
   lease: string;
   frame: string;
@@ -43,12 +46,15 @@ export interface Seat {
 
 export type Mode = 'idle' | 'loading' | 'working' | 'empty' | 'trouble';
 
+let serial = 0;
+
 function seatOf(held: Held): Seat {
   const { task } = held;
   // Accepted by an earlier page: the lease that was just renewed tells the server's time.
   const earlier =
     task.lease_until && task.accepted ? Math.max(0, task.lease_until - LEASE_MS - task.accepted) : 0;
   return {
+    serial: ++serial,
     task,
     lease: held.lease,
     frame: held.frame,
@@ -65,6 +71,8 @@ function seatOf(held: Held): Seat {
 
 export class Desk extends Emitter {
   seats: Seat[] = []; // the current one first; never reordered: a frame that moves loads again
+  /** Done with, but not taken apart yet: that work is for when the next one has been painted. */
+  leaving: Seat[] = [];
   mode: Mode = 'idle';
   trouble = '';
   flow = '';
@@ -109,6 +117,7 @@ export class Desk extends Emitter {
     clearInterval(this.beat);
     for (const seat of this.seats) this.giveBack(seat, keepalive);
     this.seats = [];
+    this.leaving = [];
     this.mode = 'idle';
     this.changed();
   }
@@ -149,6 +158,7 @@ export class Desk extends Emitter {
     const [hung, next] = this.seats;
     if (hung) this.broken.add(hung.task.id);
     this.seats = [];
+    this.leaving = [];
     this.mode = 'loading';
     this.changed();
     this.soon(() => {
@@ -174,6 +184,7 @@ export class Desk extends Emitter {
     this.giveBack(seat);
     this.prefetchRests = true;
     this.seats = [];
+    this.leaving = [];
     this.changed();
     this.soon(() => {
       current.ready = false;
@@ -232,7 +243,7 @@ export class Desk extends Emitter {
   }
 
   private advance(): void {
-    this.seats.shift();
+    this.letGo(this.seats.shift());
     this.prefetchRests = false;
     const seat = this.seats[0];
     if (seat) {
@@ -244,11 +255,20 @@ export class Desk extends Emitter {
     }
   }
 
+  private letGo(seat: Seat | undefined): void {
+    if (!seat) return;
+    this.leaving = [...this.leaving, seat];
+    setTimeout(() => {
+      this.leaving = this.leaving.filter((one) => one !== seat);
+      this.changed();
+    }, AFTER_PAINT_MS);
+  }
+
   private sit(seat: Seat): void {
     this.mode = 'working';
     seat.shown = document.hidden ? 0 : performance.now();
     this.changed();
-    void this.prefetch();
+    setTimeout(() => void this.prefetch(), AFTER_PAINT_MS);
   }
 
   private refill(): Promise<void> {
@@ -309,6 +329,7 @@ export class Desk extends Emitter {
 
   private async prefetch(): Promise<void> {
     if (this.prefetching || this.prefetchRests || this.seats.length !== 1 || document.hidden) return;
+    if (this.mode !== 'working') return;
     this.prefetching = true;
     const generation = this.generation;
     let held: Held | null = null;

@@ -36,8 +36,9 @@ function heard(event: MessageEvent, onKey: (key: string) => void): void {
   if (data.hone === 'answer' && typeof data.answer === 'object' && data.answer !== null) desk.submit(data.answer);
 }
 
-function TaskFrame(props: { seat: Seat; current: boolean }) {
-  const { seat, current } = props;
+function TaskFrame(props: { seat: Seat; place: 'current' | 'ahead' | 'gone' }) {
+  const { seat, place } = props;
+  const current = place === 'current';
   const ref = useRef<HTMLIFrameElement>(null);
   const [loaded, setLoaded] = useState(false); // a page without our elements is a page, too
   // Before the paint: the keys belong to the task from the moment that it is seen.
@@ -50,15 +51,15 @@ function TaskFrame(props: { seat: Seat; current: boolean }) {
     if (current) focusFrame(ref.current);
   }, [current, seat.ready]);
   useEffect(() => {
-    if (seat.ready || loaded) return;
+    if (seat.ready || loaded || place === 'gone') return;
     const timer = setTimeout(() => desk.isSilent(seat), SILENT_MS);
     return () => clearTimeout(timer);
-  }, [current, seat.ready, loaded]);
+  }, [place, seat.ready, loaded]);
   return (
     <>
       <iframe
         ref={ref}
-        class={current ? 'current' : 'ahead'}
+        class={place}
         data-task={seat.task.id}
         data-ready={seat.ready}
         title={current ? `Task ${seat.task.id}: ${seat.task.title}` : 'The next task, being prepared'}
@@ -305,8 +306,8 @@ export function TaskPage(props: { first: number | null }) {
         {seat ? `Task ${seat.task.id}: ${seat.task.title}` : ''}
       </p>
       <div class="stage" data-testid="stage" data-current={seat?.task.id ?? ''}>
-        {desk.seats.map((one) => (
-          <TaskFrame key={one.task.id} seat={one} current={one === seat} />
+        {[...desk.leaving, ...desk.seats].map((one) => (
+          <TaskFrame key={one.serial} seat={one} place={one === seat ? 'current' : desk.leaving.includes(one) ? 'gone' : 'ahead'} />
         ))}
         <Instead seat={seat} />
       </div>
