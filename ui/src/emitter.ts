@@ -1,5 +1,5 @@
 /* Something that changes, and those who watch it. */
-import { useEffect, useReducer } from 'preact/hooks';
+import { useLayoutEffect, useReducer } from 'preact/hooks';
 
 export class Emitter {
   private watchers = new Set<() => void>();
@@ -14,10 +14,11 @@ export class Emitter {
   }
 }
 
-/** Draw the component again whenever one of these changes. */
+/** Draw the component again whenever one of these changes. It watches from the moment it is drawn: an
+ * effect would begin after the paint, and miss an answer that comes before. */
 export function useWatch(...watched: Emitter[]): void {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const stops = watched.map((one) => one.watch(() => redraw(undefined as never)));
     return () => stops.forEach((stop) => stop());
   }, watched);

@@ -41,6 +41,13 @@ async function open(): Promise<Page> {
 const fail = (path: RegExp, status: number, code: string) => (method: string, at: string) =>
   path.test(`${method} ${at}`) ? { status, code } : undefined;
 
+test('the login is there at every load, however fast the server says who it is not', async () => {
+  for (let i = 0; i < 40; i++) {
+    await page.goto(`${fake.url}/portal`);
+    await page.getByLabel('Name or e-mail').waitFor();
+  }
+});
+
 test('a task is in the list, and then on screen, within a second of its loop', async () => {
   await signIn(page, fake.url);
   await page.getByText('Nothing to review').waitFor();
