@@ -73,7 +73,7 @@ static hone_err take_str(hone_arena *arena, const json_t *object, const char *wh
 static hone_err refuse_unknown(const json_t *object, const char *where, const char *const *known) {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach(hone_json_loose(object), key, value) {
         size_t i = 0;
         while (known[i] && strcmp(known[i], key) != 0) i++;
         if (!known[i]) return hone_err_new(HONE_E_INVALID, "'%s': unknown key '%s'", where, key);
