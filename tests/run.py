@@ -5,6 +5,8 @@
     unit       tests/unit/ in a tree built with the address and undefined sanitizers
     fuzz       the corpora of tests/fuzz/, replayed in the same tree
     release    slow unit programs (release_tests of a room's meson.build), from the release tree
+    isa        the arithmetic again, as on lesser processors: the programs of ISA_ROOMS and the command
+               line's tests of models, from the release tree, for each narrower HONE_ISA of this machine
     cli        tests/cli/test_*.py against the release binary
     server     tests/server/test_*.py: a running server of the release binary, driven by boto3
     races      some of them (RACES) against a server built with the thread sanitizer
@@ -29,11 +31,13 @@ from harness import docs, venv  # noqa: E402
 from harness.report import Case, Report  # noqa: E402
 from harness.tree import ROOT, TREES, Tree  # noqa: E402
 
-STAGES = ['checks', 'unit', 'fuzz', 'release', 'cli', 'server', 'races', 'ui']
+STAGES = ['checks', 'unit', 'fuzz', 'release', 'isa', 'cli', 'server', 'races', 'ui']
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
 # What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. The
 # rest is arithmetic, which the sanitizer makes some ten times slower.
 RACES = re.compile(r'test_(access|events|http|people|reviews|s3|start)\.py')
+ISA_ROOMS = ['nn', 'model', 'decide', 'train']
+ISA_CLI = re.compile(r'test_(eval|predict|train|train_head)\.py')
 CLANG_FORMAT = '14'  # another version formats differently
 
 ENV = {
@@ -101,6 +105,20 @@ def python_tests(folder, binary, match):
             for path in sorted(folder.glob('test_*.py')) if match.search(path.name)]
 
 
+def isa_tests(tree, match):
+    """Their jobs; none where the processor has but the narrowest set, which the others run in."""
+    said = subprocess.run([tree.path / 'hone', 'version', '--verbose'], check=True, text=True,
+                          stdout=subprocess.PIPE, env={**os.environ, 'HONE_ISA': ''}).stdout
+    isas = re.search(r'^it may be one of (.*)$', said, re.MULTILINE)[1].split()
+    rooms = {path.stem for room in ISA_ROOMS for path in (ROOT / 'tests' / 'unit' / room).glob('test_*.c')}
+    jobs = [job for suite in ('unit', 'unit-release') for job in units(tree, suite, match)
+            if pathlib.Path(job[1][0]).name in rooms]
+    jobs += [job for job in python_tests(ROOT / 'tests' / 'cli', tree.path / 'hone', match)
+             if ISA_CLI.fullmatch(pathlib.Path(job[1][-1]).name)]
+    return [(f'{isa} {title}', command, {**env, 'HONE_ISA': isa}, tap)
+            for isa in isas[:-1] for title, command, env, tap in jobs]
+
+
 def server_tests(report, binary, match):
     """Their jobs, in a Python that has boto3; [] when there is none such, which is a failure."""
     folder = ROOT / 'tests' / 'server'
@@ -166,10 +184,12 @@ def main():
             jobs = units(tree, 'unit', args.match) if 'unit' in stages else []
             jobs += replays(tree, args.match) if 'fuzz' in stages else []
             run_all(report, jobs, os.cpu_count() or 1)
-    if {'release', 'cli', 'server', 'ui'} & set(stages):
+    if {'release', 'isa', 'cli', 'server', 'ui'} & set(stages):
         tree = Tree(args.tree or args.build)
         if built(report, tree):
             jobs = units(tree, 'unit-release', args.match) if 'release' in stages else []
+            if 'isa' in stages:
+                jobs += isa_tests(tree, args.match)
             if 'cli' in stages:
                 jobs += python_tests(ROOT / 'tests' / 'cli', tree.path / 'hone', args.match)
             if 'server' in stages:

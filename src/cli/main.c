@@ -3,7 +3,7 @@
  * Results go to stdout, progress and errors to stderr; the exit status is 0, 1 for an
  * error, 2 for a command line that hone does not understand. */
 #include "cli/commands.h"
-#include "cli/options.h"
+#include "nn/isa.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -42,17 +42,6 @@ static const command commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
-hone_err hone_cmd_version(int argc, char **argv) {
-    static const hone_usage usage = {"version", "", "Print the version of hone."};
-    static const hone_option options[] = {{0}};
-    size_t words = 0;
-    bool help_shown = false;
-    HONE_TRY(hone_options_parse(&usage, options, argc, argv, NULL, 0, &words, &help_shown));
-    if (help_shown) return HONE_OK;
-    puts("hone " HONE_VERSION);
-    return HONE_OK;
-}
-
 static void print_usage(FILE *to) {
     fputs("usage: hone COMMAND [--help] ...\n\n", to);
     for (size_t i = 0; i < COMMANDS; i++)
@@ -79,7 +68,8 @@ int main(int argc, char **argv) {
     if (strcmp(name, "--version") == 0) name = "version";
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(name, commands[i].name) != 0) continue;
-        hone_err err = commands[i].run(argc - 1, argv + 1);
+        hone_err err = hone_isa_check();
+        if (!hone_failed(err)) err = commands[i].run(argc - 1, argv + 1);
         if (!hone_failed(err)) err = flush_stdout();
         if (!hone_failed(err)) return 0;
         fprintf(stderr, "hone %s: %s\n", name, err.msg);

@@ -10,6 +10,8 @@
  * `accumulate`, with source, weight, bias and destination. */
 #include "nn/product_impl.h"
 
+#include "nn/isa.h"
+
 #include <assert.h>
 #include <dnnl.h>
 #include <pthread.h>
@@ -51,8 +53,22 @@ static dnnl_engine_t the_engine;
 static dnnl_stream_t the_stream;
 static dnnl_status_t the_status;
 
+/* oneDNN stays within what runs here, of its own instruction sets. Where HONE_ISA does not
+ * narrow it, it may find wider ones than we know. */
+static dnnl_status_t limit_onednn(void) {
+    static const dnnl_cpu_isa_t isas[HONE_ISA_COUNT] = {
+        [HONE_ISA_GENERIC] = dnnl_cpu_isa_sse41,
+        [HONE_ISA_AVX2] = dnnl_cpu_isa_avx2,
+        [HONE_ISA_AVX512] = dnnl_cpu_isa_avx512_core,
+        [HONE_ISA_AVX512_VNNI] = dnnl_cpu_isa_avx512_core_vnni,
+        [HONE_ISA_AVX512_BF16] = dnnl_cpu_isa_avx512_core_bf16,
+    };
+    return hone_isa_is_limited() ? dnnl_set_max_cpu_isa(isas[hone_isa_best()]) : dnnl_success;
+}
+
 static void start_onednn(void) {
-    the_status = dnnl_engine_create(&the_engine, dnnl_cpu, 0);
+    the_status = limit_onednn();
+    if (the_status == dnnl_success) the_status = dnnl_engine_create(&the_engine, dnnl_cpu, 0);
     if (the_status == dnnl_success)
         the_status = dnnl_stream_create(&the_stream, the_engine, dnnl_stream_default_flags);
 }

@@ -2,43 +2,32 @@
 #include "nn/ops.h"
 
 #include "nn/cpu/table_impl.h"
+#include "nn/isa.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-typedef struct variant {
-    const hone_ops *ops;
-    bool runs;
-} variant;
-
 /* The widest first. */
-static size_t list(variant out[3]) {
-    size_t count = 0;
+static const struct {
+    hone_isa isa;
+    const hone_ops *ops;
+} TABLES[] = {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    out[count++] = (variant){&hone_ops_avx512, __builtin_cpu_supports("avx512f") &&
-                                                   __builtin_cpu_supports("avx512dq") &&
-                                                   __builtin_cpu_supports("avx512vl") &&
-                                                   __builtin_cpu_supports("avx512bw")};
-    out[count++] = (variant){&hone_ops_avx2,
-                             __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")};
+    {HONE_ISA_AVX512, &hone_ops_avx512},
+    {HONE_ISA_AVX2, &hone_ops_avx2},
 #endif
-    out[count++] = (variant){&hone_ops_generic, true};
-    return count;
-}
+    {HONE_ISA_GENERIC, &hone_ops_generic},
+};
+enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
 
 const hone_ops *hone_ops_best(void) {
-    variant variants[3];
-    size_t count = list(variants);
-    for (size_t i = 0; i + 1 < count; i++)
-        if (variants[i].runs) return variants[i].ops;
-    return &hone_ops_generic;
+    size_t i = 0;
+    while (!hone_isa_runs(TABLES[i].isa)) i++; /* ends at generic, which runs anywhere */
+    return TABLES[i].ops;
 }
 
 const hone_ops *hone_ops_find(const char *name) {
-    variant variants[3];
-    size_t count = list(variants);
-    for (size_t i = 0; i < count; i++)
-        if (variants[i].runs && strcmp(variants[i].ops->name, name) == 0) return variants[i].ops;
+    for (size_t i = 0; i < TABLE_COUNT; i++)
+        if (hone_isa_runs(TABLES[i].isa) && strcmp(TABLES[i].ops->name, name) == 0)
+            return TABLES[i].ops;
     return NULL;
 }

@@ -2,7 +2,7 @@
  * output's place, labels, the base, the tokens of both data sets, memory. */
 #include "train/run_impl.h"
 
-#include "nn/ops.h"
+#include "nn/isa.h"
 #include "train/folder.h"
 #include "train/schedule.h"
 #include "train/targets.h"
@@ -156,7 +156,7 @@ static hone_fingerprint fingerprint_of(const hone_run_job *job) {
                               o->clip,
                               o->dropout,
                               (double)o->patience};
-    const char *isa = hone_ops_best()->name;
+    const char *isa = hone_isa_name(hone_isa_best());
     hone_fingerprint f = {0};
     f.options = hone_hash_add(hone_hash_add(0, options, sizeof options), &o->seed, sizeof o->seed);
     f.train = hash_exam(&job->train);

@@ -28,6 +28,20 @@ class Basics(Case):
         for word in ('version', '--version'):
             self.assertRegex(hone(word).stdout, r'^hone \d+\.\d+\.\d+\n$')
 
+    def test_version_tells_what_computes(self):
+        said = hone('version', '--verbose').stdout
+        isas = re.search(r'^it may be one of (.*)$', said, re.M)[1].split()
+        self.assertEqual(isas[0], 'generic')
+        self.assertRegex(said, rf'(?m)^instruction set +{isas[-1]}$')
+        self.assertRegex(said, r'(?m)^products of f32 +\S')
+        for isa in isas:
+            said = hone('version', '--verbose', env={**os.environ, 'HONE_ISA': isa}).stdout
+            self.assertRegex(said, rf'(?m)^instruction set +{isa}$')
+
+    def test_wrong_instruction_set_is_named(self):
+        done = hone('version', env={**os.environ, 'HONE_ISA': 'avx9'})
+        self.assert_fails(done, "HONE_ISA is 'avx9'", 'expected generic, avx2')
+
     def test_no_command_shows_the_usage(self):
         done = hone()
         self.assertEqual((done.returncode, done.stdout), (2, ''))
