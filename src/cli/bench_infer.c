@@ -14,7 +14,8 @@
 #include <string.h>
 
 typedef struct infer_bench {
-    const char *model_dir, *ids_path, *dtype;
+    const char *model_dir, *ids_path;
+    hone_dtype dtype;
     size_t batch, repeat, threads;
     hone_sequences set;
     hone_pool *pool;
@@ -37,7 +38,7 @@ static hone_err one_pass(infer_bench *b) {
 static hone_err measure(infer_bench *b) {
     HONE_TRY(hone_sequences_load(b->ids_path, &b->set));
     HONE_TRY(hone_pool_create(b->threads, &b->pool));
-    HONE_TRY(hone_model_open(b->model_dir, b->pool, &b->model));
+    HONE_TRY(hone_model_open(b->model_dir, b->dtype, b->pool, &b->model));
     HONE_TRY(hone_session_create(b->model, &b->session));
     hone_bench_times times;
     HONE_TRY(hone_bench_times_init(&times, b->repeat));
@@ -49,27 +50,27 @@ static hone_err measure(infer_bench *b) {
     }
     if (!hone_failed(err)) {
         hone_bench_summary s = hone_bench_times_summary(&times);
-        printf("{\"bench\": \"infer\", \"threads\": %zu, \"dtype\": \"f32\", \"batch\": %zu, "
+        printf("{\"bench\": \"infer\", \"threads\": %zu, \"dtype\": \"%s\", \"batch\": %zu, "
                "\"sequences\": %zu, \"tokens\": %zu, \"repeat\": %zu, \"median_s\": %.6f, "
                "\"min_s\": %.6f, \"p90_s\": %.6f, \"sequences_per_s\": %.2f, "
                "\"tokens_per_s\": %.1f}\n",
-               hone_pool_threads(b->pool), b->batch, b->set.count, b->set.tokens, b->repeat,
-               s.median_s, s.min_s, s.p90_s, (double)b->set.count / s.median_s,
-               (double)b->set.tokens / s.median_s);
+               hone_pool_threads(b->pool), hone_dtype_name(b->dtype), b->batch, b->set.count,
+               b->set.tokens, b->repeat, s.median_s, s.min_s, s.p90_s,
+               (double)b->set.count / s.median_s, (double)b->set.tokens / s.median_s);
     }
     hone_bench_times_done(&times);
     return err;
 }
 
 hone_err hone_bench_infer(int argc, char **argv) {
-    infer_bench b = {.dtype = "f32", .batch = 32, .repeat = 9};
+    infer_bench b = {.batch = 32, .repeat = 9};
     const hone_option options[] = {
         {"model", "DIR", "the model folder", HONE_OPT_STR, &b.model_dir, true},
         {"ids", "FILE", "token ids, one list a line", HONE_OPT_STR, &b.ids_path, true},
         {"batch", "N", "sequences per batch (32)", HONE_OPT_SIZE, &b.batch, false},
         {"repeat", "N", "passes over the file (9)", HONE_OPT_SIZE, &b.repeat, false},
         {"threads", "N", "threads (all cores)", HONE_OPT_SIZE, &b.threads, false},
-        {"dtype", "T", "f32, the only one so far", HONE_OPT_STR, &b.dtype, false},
+        HONE_DTYPE_OPTION(b.dtype),
         {0}};
     const hone_usage usage = {"bench infer", "--model DIR --ids FILE [flags]",
                               "Time predictions of a file of token ids; prints one JSON line."};
@@ -77,8 +78,6 @@ hone_err hone_bench_infer(int argc, char **argv) {
     bool help = false;
     HONE_TRY(hone_options_parse(&usage, options, argc, argv, NULL, 0, &words, &help));
     if (help) return HONE_OK;
-    if (strcmp(b.dtype, "f32") != 0)
-        return hone_err_new(HONE_E_INVALID, "--dtype '%s': only f32 is there", b.dtype);
     if (b.batch == 0 || b.repeat == 0)
         return hone_err_new(HONE_E_INVALID, "--batch and --repeat must be at least 1");
     hone_err err = measure(&b);

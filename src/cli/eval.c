@@ -16,6 +16,7 @@ typedef struct eval_args {
     const char *data;
     size_t max_length;
     size_t threads;
+    hone_dtype dtype;
     hone_import_options import;
 } eval_args;
 
@@ -43,6 +44,7 @@ static hone_err parse(int argc, char **argv, eval_args *args, bool *help_shown) 
         {"max-length", "N", "tokens of a text, default 256", HONE_OPT_SIZE, &args->max_length,
          false},
         {"threads", "N", "default: all processors", HONE_OPT_SIZE, &args->threads, false},
+        HONE_DTYPE_OPTION(args->dtype),
         {0}};
     size_t positional = 0;
     return hone_options_parse(&usage, options, argc, argv, NULL, 0, &positional, help_shown);
@@ -76,7 +78,7 @@ static hone_err run(eval_job *job) {
     HONE_TRY(hone_pool_create(args->threads, &job->pool));
     HONE_TRY(hone_data_open(job->arena, args->data, &args->import, &data));
     HONE_TRY(hone_tokenizer_load(args->model, &job->tokenizer));
-    HONE_TRY(hone_model_open(args->model, job->pool, &job->model));
+    HONE_TRY(hone_model_open(args->model, args->dtype, job->pool, &job->model));
     HONE_TRY(hone_session_create(job->model, &job->session));
 
     const hone_config *config = hone_model_config(job->model);

@@ -61,6 +61,8 @@ static hone_err set(const hone_option *o, const char *value) {
         *(double *)o->out = x;
         return HONE_OK;
     }
+    case HONE_OPT_DTYPE:
+        return hone_dtype_parse(value, o->out);
     case HONE_OPT_FLAG:
         *(bool *)o->out = true;
         return HONE_OK;

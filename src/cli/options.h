@@ -11,6 +11,7 @@
 #define HONE_CLI_OPTIONS_H
 
 #include "base/err.h"
+#include "nn/dtype.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,7 @@ typedef enum hone_option_kind {
     HONE_OPT_U64,   /* uint64_t */
     HONE_OPT_FLOAT, /* double, finite */
     HONE_OPT_FLAG,  /* bool */
+    HONE_OPT_DTYPE, /* hone_dtype */
 } hone_option_kind;
 
 typedef struct hone_option {
@@ -39,6 +41,13 @@ typedef struct hone_usage {
     const char *usage;
     const char *about;
 } hone_usage;
+
+/* --dtype of whatever runs a model; the default is f32. */
+#define HONE_DTYPE_OPTION(dtype)                                                                 \
+    {                                                                                            \
+        "dtype", "T", "multiply in f32 (default), bf16, int8 or auto", HONE_OPT_DTYPE, &(dtype), \
+            false                                                                                \
+    }
 
 /* Parse argv[1..]. Up to positional_max words go to positional, *positional_count says how
  * many. INVALID names the flag. *help_shown = true after --help: the caller then returns. */

@@ -15,6 +15,7 @@ static const size_t out_bytes_max = (size_t)1 << 30;
 typedef struct answering {
     const char *model_dir, *input;
     size_t threads, max_length;
+    hone_dtype dtype;
     bool jsonl, logits, normalize, embeds;
     hone_pool *pool;
     hone_model *model;
@@ -94,7 +95,7 @@ static hone_err write_out(hone_buf *out) {
 
 static hone_err answer_all(answering *a) {
     HONE_TRY(hone_pool_create(a->threads, &a->pool));
-    HONE_TRY(hone_model_open(a->model_dir, a->pool, &a->model));
+    HONE_TRY(hone_model_open(a->model_dir, a->dtype, a->pool, &a->model));
     HONE_TRY(hone_session_create(a->model, &a->session));
     HONE_TRY(hone_feed_open(a->input, a->jsonl, a->model_dir, hone_model_config(a->model),
                             a->max_length, &a->feed));
@@ -136,6 +137,7 @@ hone_err hone_cmd_predict(int argc, char **argv) {
         {"max-length", "N", "cut texts to N tokens; default: what the model takes", HONE_OPT_SIZE,
          &a.max_length, false},
         {"threads", "N", "default: all cores", HONE_OPT_SIZE, &a.threads, false},
+        HONE_DTYPE_OPTION(a.dtype),
         {0}};
     return answer(&a, &usage, options, argc, argv);
 }
@@ -154,6 +156,7 @@ hone_err hone_cmd_embed(int argc, char **argv) {
         {"max-length", "N", "cut texts to N tokens; default: what the model takes", HONE_OPT_SIZE,
          &a.max_length, false},
         {"threads", "N", "default: all cores", HONE_OPT_SIZE, &a.threads, false},
+        HONE_DTYPE_OPTION(a.dtype),
         {0}};
     return answer(&a, &usage, options, argc, argv);
 }

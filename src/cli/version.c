@@ -9,11 +9,13 @@
 /* A layer of DistilBERT, of every shape that the widest kernels take. */
 enum { WIDTH = 768 };
 
-static hone_err print_engine(void) {
+static hone_err print_engine(hone_dtype dtype) {
     hone_product *product = NULL;
-    HONE_TRY(hone_product_create(WIDTH, WIDTH, &product));
-    printf("products of f32   %s\n", hone_product_engine(product));
-    hone_product_destroy(product);
+    hone_err err = hone_product_create(dtype, WIDTH, WIDTH, &product);
+    if (err.code == HONE_E_NOMEM) return err;
+    printf("products of %-6s%s\n", hone_dtype_name(dtype),
+           hone_failed(err) ? "none" : hone_product_engine(product));
+    if (!hone_failed(err)) hone_product_destroy(product);
     return HONE_OK;
 }
 
@@ -23,7 +25,9 @@ static hone_err print_machine(void) {
     for (int isa = 0; isa < HONE_ISA_COUNT; isa++)
         if (hone_isa_runs((hone_isa)isa)) printf(" %s", hone_isa_name((hone_isa)isa));
     putchar('\n');
-    return print_engine();
+    for (int dtype = 0; dtype < HONE_DTYPE_COUNT; dtype++)
+        HONE_TRY(print_engine((hone_dtype)dtype));
+    return HONE_OK;
 }
 
 hone_err hone_cmd_version(int argc, char **argv) {

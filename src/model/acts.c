@@ -34,10 +34,27 @@ static float *take(walk *w, size_t rows, size_t columns) {
     return ptr;
 }
 
-size_t hone_tile_scratch_floats(const hone_weights *w) {
+static size_t wide_of(const hone_weights *w) {
     size_t hidden = w->config->hidden;
-    size_t wide = w->shapes->chunk > hidden ? w->shapes->chunk : hidden;
-    return HONE_TILE_ROWS_MAX * (2 * hidden + wide) + hone_shapes_scratch_bytes(w->shapes) / 4 + 16;
+    return w->shapes->chunk > hidden ? w->shapes->chunk : hidden;
+}
+
+size_t hone_tile_scratch_floats(const hone_weights *w) {
+    size_t bytes = hone_shapes_scratch_bytes(w->shapes) + 2 * hone_shapes_operand_bytes(w->shapes);
+    return HONE_TILE_ROWS_MAX * (2 * w->config->hidden + wide_of(w)) + bytes / sizeof(float);
+}
+
+hone_tile_scratch hone_tile_scratch_of(const hone_pass *pass, size_t worker) {
+    const hone_weights *w = pass->weights;
+    hone_tile_scratch s = {.a = pass->acts->worker_scratch + worker * pass->acts->worker_floats};
+    s.y = s.a + HONE_TILE_ROWS_MAX * w->config->hidden;
+    s.middle = s.y + HONE_TILE_ROWS_MAX * w->config->hidden;
+    char *behind = (char *)(s.middle + HONE_TILE_ROWS_MAX * wide_of(w));
+    s.product = behind;
+    s.in = behind + hone_shapes_scratch_bytes(w->shapes);
+    s.between = behind + hone_shapes_scratch_bytes(w->shapes) +
+                hone_shapes_operand_bytes(w->shapes);
+    return s;
 }
 
 static size_t longest(const hone_pack *batch) {

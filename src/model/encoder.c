@@ -15,25 +15,6 @@ typedef struct phase {
     hone_tiling tiling;
 } phase;
 
-/* Scratch of a worker, as hone_tile_scratch_floats counts it. */
-typedef struct scratch {
-    float *a, *y, *middle;
-    void *product;
-    float *attention; /* the same memory: no piece needs both */
-} scratch;
-
-static scratch scratch_of(const hone_pass *pass, size_t worker) {
-    float *base = pass->acts->worker_scratch + worker * pass->acts->worker_floats;
-    const hone_weights *w = pass->weights;
-    size_t hidden = w->config->hidden;
-    size_t wide = w->shapes->chunk > hidden ? w->shapes->chunk : hidden;
-    scratch s = {.a = base, .attention = base};
-    s.y = s.a + HONE_TILE_ROWS_MAX * hidden;
-    s.middle = s.y + HONE_TILE_ROWS_MAX * hidden;
-    s.product = s.middle + HONE_TILE_ROWS_MAX * wide;
-    return s;
-}
-
 const hone_drop *hone_pass_drop(const hone_pass *pass, hone_drop_kind kind, size_t layer,
                                 hone_drop *storage) {
     const hone_config *c = pass->weights->config;
@@ -54,21 +35,22 @@ static const float *layer_param(const hone_weights *w, size_t layer, hone_layer_
 
 /* out = in W^T + b of a square matrix of a layer, for the rows of a tile. */
 static void project(const hone_weights *w, size_t layer, size_t slot, hone_layer_slot bias,
-                    const hone_tile *t, const float *in, float *out, void *product_scratch) {
+                    const hone_tile *t, const void *operand, float *out, void *product_scratch) {
     hone_product_run(w->shapes->square, hone_packing_get(w->packing, layer, slot),
-                     layer_param(w, layer, bias), false, t->height, in, out, product_scratch);
+                     layer_param(w, layer, bias), false, t->height, operand, out, product_scratch);
 }
 
 /* q, k and v of `layer` from its input; a first-only layer takes q elsewhere. */
 static void project_qkv(const hone_pass *pass, size_t layer, const hone_tile *t,
-                        void *product_scratch) {
+                        const hone_tile_scratch *s) {
     const hone_weights *w = pass->weights;
     const hone_layer_acts *a = &pass->acts->layers[layer];
     size_t at = t->first * w->config->hidden;
+    const void *x = hone_product_operand(w->shapes->square, t->height, a->x + at, s->in);
     if (!hone_pass_is_compact(pass, layer))
-        project(w, layer, HONE_PACK_Q, HONE_Q_B, t, a->x + at, a->q + at, product_scratch);
-    project(w, layer, HONE_PACK_K, HONE_K_B, t, a->x + at, a->k + at, product_scratch);
-    project(w, layer, HONE_PACK_V, HONE_V_B, t, a->x + at, a->v + at, product_scratch);
+        project(w, layer, HONE_PACK_Q, HONE_Q_B, t, x, a->q + at, s->product);
+    project(w, layer, HONE_PACK_K, HONE_K_B, t, x, a->k + at, s->product);
+    project(w, layer, HONE_PACK_V, HONE_V_B, t, x, a->v + at, s->product);
 }
 
 /* The sequence that holds row: starts[i] <= row < starts[i + 1]. */
@@ -125,7 +107,8 @@ static void embed_tile(void *ctx, size_t index, size_t worker) {
     const hone_drop *drop = hone_pass_drop(pass, HONE_DROP_EMBEDDING, 0, &storage);
     if (drop)
         w->ops->dropout(acts->embedded + at, t.rows, w->config->hidden, drop, (uint32_t)t.first);
-    if (pass->layers > 0) project_qkv(pass, 0, &t, scratch_of(pass, worker).product);
+    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
+    if (pass->layers > 0) project_qkv(pass, 0, &t, &s);
 }
 
 /* The first tokens' rows of the last layer's input, and their q. */
@@ -140,8 +123,10 @@ static void gather_tile(void *ctx, size_t index, size_t worker) {
         size_t row = (size_t)pass->batch->starts[t.first + i];
         memcpy(pass->acts->gathered + at + i * hidden, a->x + row * hidden, hidden * sizeof *a->x);
     }
-    project(w, ph->layer, HONE_PACK_Q, HONE_Q_B, &t, pass->acts->gathered + at, a->q + at,
-            scratch_of(pass, worker).product);
+    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
+    const void *x = hone_product_operand(w->shapes->square, t.height, pass->acts->gathered + at,
+                                         s.in);
+    project(w, ph->layer, HONE_PACK_Q, HONE_Q_B, &t, x, a->q + at, s.product);
 }
 
 static void attention_piece(void *ctx, size_t index, size_t worker) {
@@ -171,7 +156,7 @@ static void attention_piece(void *ctx, size_t index, size_t worker) {
         .drop = hone_pass_drop(pass, HONE_DROP_ATTENTION, ph->layer, &storage),
         .drop_row = (uint32_t)q_row,
         .drop_head = (uint32_t)head,
-        .scratch = scratch_of(pass, worker).attention,
+        .scratch = hone_tile_scratch_of(pass, worker).a, /* no piece needs both */
     });
 }
 
@@ -204,21 +189,25 @@ static void norm_tile(const phase *ph, const hone_tile *t, const norm_place *pla
 }
 
 /* a = down(gelu(up(y))), chunk by chunk. */
-static void feed_forward(const phase *ph, const hone_tile *t, const float *y, const scratch *s) {
+static void feed_forward(const phase *ph, const hone_tile *t, const float *y,
+                         const hone_tile_scratch *s) {
     const hone_weights *w = ph->pass->weights;
     const hone_layer_acts *acts = &ph->pass->acts->layers[ph->layer];
     size_t chunk = w->shapes->chunk, chunks = w->shapes->chunks;
     size_t rows = hone_padded_rows(ph->tiling.rows);
+    const void *in = hone_product_operand(w->shapes->up, t->height, y, s->in);
     for (size_t c = 0; c < chunks; c++) {
         float *middle = acts->middle ? acts->middle + (c * rows + t->first) * chunk : s->middle;
         hone_product_run(w->shapes->up, hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + c),
-                         layer_param(w, ph->layer, HONE_UP_B) + c * chunk, false, t->height, y,
+                         layer_param(w, ph->layer, HONE_UP_B) + c * chunk, false, t->height, in,
                          middle, s->product);
         w->ops->gelu(s->middle, middle, t->rows * chunk);
+        const void *between = hone_product_operand(w->shapes->down, t->height, s->middle,
+                                                   s->between);
         hone_product_run(w->shapes->down,
                          hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + chunks + c),
                          c == 0 ? layer_param(w, ph->layer, HONE_DOWN_B) : NULL, c > 0, t->height,
-                         s->middle, s->a, s->product);
+                         between, s->a, s->product);
     }
 }
 
@@ -229,14 +218,15 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     const hone_weights *w = pass->weights;
     const hone_layer_acts *acts = &pass->acts->layers[ph->layer];
     hone_tile t = hone_tiling_get(&ph->tiling, index);
-    scratch s = scratch_of(pass, worker);
+    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
     bool last = ph->layer + 1 == pass->layers;
     size_t at = t.first * w->config->hidden;
     const float *x = (hone_pass_is_compact(pass, ph->layer) ? pass->acts->gathered : acts->x) + at;
     float *y = acts->y ? acts->y + at : s.y;
     float *out = (last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x) + at;
 
-    project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, acts->ctx + at, s.a, s.product);
+    const void *ctx_in = hone_product_operand(w->shapes->square, t.height, acts->ctx + at, s.in);
+    project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, ctx_in, s.a, s.product);
     norm_tile(ph, &t,
               &(norm_place){HONE_NORM1_W, HONE_NORM1_B, HONE_DROP_OUT, acts->sum1, acts->stats1},
               s.a, x, y);
@@ -244,7 +234,7 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     norm_tile(ph, &t,
               &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, acts->sum2, acts->stats2},
               s.a, y, out);
-    if (!last) project_qkv(pass, ph->layer + 1, &t, s.product);
+    if (!last) project_qkv(pass, ph->layer + 1, &t, &s);
 }
 
 /* logits = classifier(dropout(activation(pooler(first token)))). BERT's activation is tanh,
@@ -259,9 +249,11 @@ static void head_tile(void *ctx, size_t index, size_t worker) {
     hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * c->hidden;
     float *pooled = pass->acts->pooled + at;
-    hone_product_run(w->shapes->square, hone_packing_get_pool(w->packing),
+    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
+    hone_product_run(w->shapes->pool, hone_packing_get_pool(w->packing),
                      w->plain[hone_params_head(w->params, HONE_POOL_B)], false, t.height,
-                     pass->acts->out + at, pooled, scratch_of(pass, worker).product);
+                     hone_product_operand(w->shapes->pool, t.height, pass->acts->out + at, s.in),
+                     pooled, s.product);
     for (size_t i = 0; i < t.rows * c->hidden; i++)
         pooled[i] = c->family == HONE_BERT ? tanhf(pooled[i]) : fmaxf(pooled[i], 0.0F);
     if (pass->acts->keep)

@@ -31,11 +31,16 @@ enum { HONE_CHUNKS_MAX = 16 };
 typedef struct hone_shapes {
     size_t chunks, chunk;             /* chunks * chunk == intermediate */
     hone_product *square, *up, *down; /* up and down are square itself when chunk == hidden */
+    hone_product *pool;               /* square itself; in int8, one in f32 */
 } hone_shapes;
 
-HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_shapes *out);
+HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype,
+                                           hone_shapes *out);
 void hone_shapes_done(hone_shapes *shapes);
+
+/* The most that one of them needs, a multiple of 64. */
 size_t hone_shapes_scratch_bytes(const hone_shapes *shapes);
+size_t hone_shapes_operand_bytes(const hone_shapes *shapes);
 
 /* Which matrix of a layer: the places of a packing. UP + c and DOWN + c for chunk c. */
 enum { HONE_PACK_Q, HONE_PACK_K, HONE_PACK_V, HONE_PACK_OUT, HONE_PACK_UP };
@@ -105,8 +110,7 @@ void hone_acts_done(hone_acts *acts);
 HONE_NODISCARD hone_err hone_acts_reserve(hone_acts *acts, const hone_weights *weights,
                                           const hone_pack *batch, size_t workers);
 
-/* What a tile needs of a worker's scratch: two of width hidden, one of the wider of hidden
- * and chunk, and the product's own. */
+/* What a tile needs of a worker's scratch, laid out by hone_tile_scratch_of. */
 size_t hone_tile_scratch_floats(const hone_weights *weights);
 
 typedef struct hone_dropout_keys {
@@ -129,6 +133,16 @@ typedef struct hone_pass {
 /* Run the layers; the result is in acts->out (first_only: one row a sequence), and with
  * first_only acts->logits. acts were reserved. */
 void hone_pass_forward(const hone_pass *pass);
+
+/* A worker's scratch for a tile. */
+typedef struct hone_tile_scratch {
+    float *a, *y;       /* [HONE_TILE_ROWS_MAX, hidden] */
+    float *middle;      /* [HONE_TILE_ROWS_MAX, the wider of hidden and chunk] */
+    void *product;      /* a product's own */
+    void *in, *between; /* operands: of what comes in, and of what comes out of `up` */
+} hone_tile_scratch;
+
+hone_tile_scratch hone_tile_scratch_of(const hone_pass *pass, size_t worker);
 
 /* Does layer work on one row a sequence? */
 static inline bool hone_pass_is_compact(const hone_pass *pass, size_t layer) {

@@ -23,6 +23,7 @@ typedef struct identity {
 } identity;
 
 struct hone_model {
+    hone_dtype dtype;
     hone_config config;
     hone_params params;
     hone_safetensors *file;
@@ -121,7 +122,7 @@ static hone_err load(const char *dir, const char *weights_path, hone_pool *pool,
     HONE_TRY(hone_safetensors_open(weights_path, &m->file));
     hone_err err = load_tensors(m);
     if (hone_failed(err)) return hone_err_wrap(err, "%s", weights_path);
-    HONE_TRY(hone_shapes_create(&m->config, &m->shapes));
+    HONE_TRY(hone_shapes_create(&m->config, m->dtype, &m->shapes));
     HONE_TRY(hone_packing_create(&m->config, &m->shapes, false, &m->packing));
     hone_safetensors_release(m->file); /* all was read to be checked: not at once with the packed */
     HONE_TRY(hone_packing_fill(&m->packing, &m->params, m->plain, pool));
@@ -145,9 +146,10 @@ static bool is_same(const identity *a, const identity *b) {
 
 /* The open model of the very same files, one user more; NULL when there is none. Weights alone
  * would not do: a link to them may stand beside a config.json with other labels. */
-static hone_model *share(const identity *weights, const identity *config) {
+static hone_model *share(const identity *weights, const identity *config, hone_dtype dtype) {
     for (hone_model *m = shared.first; m; m = m->next)
-        if (is_same(&m->weights_file, weights) && is_same(&m->config_file, config)) {
+        if (is_same(&m->weights_file, weights) && is_same(&m->config_file, config) &&
+            m->dtype == dtype) {
             m->users++;
             return m;
         }
@@ -155,11 +157,13 @@ static hone_model *share(const identity *weights, const identity *config) {
 }
 
 static hone_err open_locked(const char *dir, const char *path, const identity *weights,
-                            const identity *config, hone_pool *pool, hone_model **out) {
-    *out = share(weights, config);
+                            const identity *config, hone_dtype dtype, hone_pool *pool,
+                            hone_model **out) {
+    *out = share(weights, config, dtype);
     if (*out) return HONE_OK;
     hone_model *m = calloc(1, sizeof *m);
     if (!m) return hone_err_new(HONE_E_NOMEM, "no memory for a model");
+    m->dtype = dtype;
     hone_err err = load(dir, path, pool, m);
     if (hone_failed(err)) {
         destroy(m);
@@ -174,7 +178,7 @@ static hone_err open_locked(const char *dir, const char *path, const identity *w
     return HONE_OK;
 }
 
-hone_err hone_model_open(const char *dir, hone_pool *pool, hone_model **out) {
+hone_err hone_model_open(const char *dir, hone_dtype dtype, hone_pool *pool, hone_model **out) {
     char *path = NULL, *config_path = NULL;
     hone_model *m = NULL;
     identity weights, config = {0}; /* loading says what is wrong with a config.json */
@@ -188,7 +192,7 @@ hone_err hone_model_open(const char *dir, hone_pool *pool, hone_model **out) {
         (void)identify(config_path, &config);
         /* Held while loading, so that two openers of one model load it once. */
         pthread_mutex_lock(&shared.lock);
-        err = open_locked(dir, path, &weights, &config, pool, &m);
+        err = open_locked(dir, path, &weights, &config, dtype, pool, &m);
         pthread_mutex_unlock(&shared.lock);
     }
     free(config_path);
@@ -211,6 +215,7 @@ void hone_model_close(hone_model *model) {
 }
 
 const hone_config *hone_model_config(const hone_model *model) { return &model->config; }
+hone_dtype hone_model_dtype(const hone_model *model) { return model->dtype; }
 
 hone_err hone_model_check(const hone_model *model, const hone_pack *batch) {
     return hone_pack_check(&model->config, batch);

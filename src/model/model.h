@@ -3,7 +3,7 @@
  *     embeddings -> layers x (attention, feed-forward) -> first token -> pooler -> head
  *
  * Weights are packed once for the matrix engine and shared: opening a folder that is open
- * already, unchanged, gives the same weights again. Start reading at encoder.c.
+ * already, unchanged, in the same dtype gives the same weights again. Start reading at encoder.c.
  *
  * Threads: a model is read-only and may be used by several threads, each with its own
  * session; a session belongs to one thread (and the pool it is given).
@@ -15,6 +15,7 @@
 #include "base/pool.h"
 #include "model/config.h"
 #include "model/logits.h"
+#include "nn/dtype.h"
 #include "nn/pack.h"
 
 #include <stddef.h>
@@ -22,11 +23,14 @@
 typedef struct hone_model hone_model;
 typedef struct hone_session hone_session;
 
-/* Load the checkpoint in dir; a missing head is made new from seed 0. pool speeds up packing. */
-HONE_NODISCARD hone_err hone_model_open(const char *dir, hone_pool *pool, hone_model **out);
+/* Load the checkpoint in dir, to multiply in dtype; a missing head is made new from seed 0. pool
+ * speeds up packing. INVALID where dtype has no kernels. */
+HONE_NODISCARD hone_err hone_model_open(const char *dir, hone_dtype dtype, hone_pool *pool,
+                                        hone_model **out);
 void hone_model_close(hone_model *model);
 
 const hone_config *hone_model_config(const hone_model *model);
+hone_dtype hone_model_dtype(const hone_model *model);
 
 /* Scratch memory for forward passes; grows to the largest batch it has seen. */
 HONE_NODISCARD hone_err hone_session_create(const hone_model *model, hone_session **out);

@@ -7,18 +7,23 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-hone_err hone_shapes_create(const hone_config *config, hone_shapes *out) {
+hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, hone_shapes *out) {
     size_t hidden = config->hidden, wide = config->intermediate;
     hone_shapes s = {.chunks = 1, .chunk = wide};
     if (wide % hidden == 0 && wide / hidden <= HONE_CHUNKS_MAX)
         s = (hone_shapes){.chunks = wide / hidden, .chunk = hidden};
-    hone_err err = hone_product_create(hidden, hidden, &s.square);
+    hone_err err = hone_product_create(dtype, hidden, hidden, &s.square);
     if (!hone_failed(err)) {
-        s.up = s.down = s.square;
+        s.up = s.down = s.pool = s.square;
         if (s.chunk != hidden) {
             s.up = s.down = NULL;
-            err = hone_product_create(hidden, s.chunk, &s.up);
-            if (!hone_failed(err)) err = hone_product_create(s.chunk, hidden, &s.down);
+            err = hone_product_create(dtype, hidden, s.chunk, &s.up);
+            if (!hone_failed(err)) err = hone_product_create(dtype, s.chunk, hidden, &s.down);
+        }
+        /* One row a sequence, and the last thing before the answer: not the place to save. */
+        if (!hone_failed(err) && dtype == HONE_DTYPE_INT8) {
+            s.pool = NULL;
+            err = hone_product_create(HONE_DTYPE_F32, hidden, hidden, &s.pool);
         }
     }
     if (hone_failed(err))
@@ -29,17 +34,27 @@ hone_err hone_shapes_create(const hone_config *config, hone_shapes *out) {
 }
 
 void hone_shapes_done(hone_shapes *s) {
+    if (s->pool != s->square) hone_product_destroy(s->pool);
     if (s->up != s->square) hone_product_destroy(s->up);
     if (s->down != s->square) hone_product_destroy(s->down);
     hone_product_destroy(s->square);
     *s = (hone_shapes){0};
 }
 
+static size_t most_of(const hone_shapes *s, size_t (*bytes)(const hone_product *)) {
+    const hone_product *const all[] = {s->square, s->up, s->down, s->pool};
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (bytes(all[i]) > most) most = bytes(all[i]);
+    return (most + 63) / 64 * 64;
+}
+
 size_t hone_shapes_scratch_bytes(const hone_shapes *s) {
-    size_t square = hone_product_scratch_bytes(s->square);
-    size_t up = hone_product_scratch_bytes(s->up), down = hone_product_scratch_bytes(s->down);
-    size_t most = square > up ? square : up;
-    return most > down ? most : down;
+    return most_of(s, hone_product_scratch_bytes);
+}
+
+size_t hone_shapes_operand_bytes(const hone_shapes *s) {
+    return most_of(s, hone_product_operand_bytes);
 }
 
 /* The product of a slot; transposed, the way up is a way down. */
@@ -63,7 +78,7 @@ hone_err hone_packing_create(const hone_config *config, const hone_shapes *shape
     p.square_bytes = hone_product_packed_bytes(shapes->square);
     p.up_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP));
     p.down_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP + shapes->chunks));
-    size_t bytes = p.layers * slot_offset(&p, p.slots) + p.square_bytes;
+    size_t bytes = p.layers * slot_offset(&p, p.slots) + hone_product_packed_bytes(shapes->pool);
     p.memory = aligned_alloc(64, bytes);
     if (!p.memory) return hone_err_new(HONE_E_NOMEM, "no memory for %zu bytes of weights", bytes);
     *out = p;
@@ -90,9 +105,10 @@ typedef struct fill {
     atomic_bool failed;
 } fill;
 
-static hone_err fill_square(const hone_packing *p, const float *weight, size_t hidden, void *to) {
+static hone_err fill_square(const hone_packing *p, const hone_product *product, const float *weight,
+                            size_t hidden, void *to) {
     size_t n_stride = p->transposed ? 1 : hidden, k_stride = p->transposed ? hidden : 1;
-    return hone_product_pack(p->shapes->square, weight, n_stride, k_stride, to);
+    return hone_product_pack(product, weight, n_stride, k_stride, to);
 }
 
 static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
@@ -103,7 +119,8 @@ static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
     size_t wide = (size_t)f->params->items[up_index].dims[0];
     char *to = p->memory + layer * slot_offset(p, p->slots) + slot_offset(p, slot);
     if (slot < HONE_PACK_UP)
-        return fill_square(p, f->plain[hone_params_layer(layer, squares[slot])], hidden, to);
+        return fill_square(p, p->shapes->square, f->plain[hone_params_layer(layer, squares[slot])],
+                           hidden, to);
 
     size_t chunk = slot - HONE_PACK_UP, columns = p->shapes->chunk;
     const hone_product *product = slot_product(p, slot);
@@ -126,7 +143,7 @@ static void fill_piece(void *ctx, size_t index, size_t worker) {
     if (index == p->layers * p->slots) {
         size_t pool = hone_params_head(f->params, HONE_POOL_W);
         size_t hidden = (size_t)f->params->items[pool].dims[1];
-        err = fill_square(p, f->plain[pool], hidden,
+        err = fill_square(p, p->shapes->pool, f->plain[pool], hidden,
                           p->memory + p->layers * slot_offset(p, p->slots));
     } else {
         err = fill_slot(f, index / p->slots, index % p->slots);

@@ -33,7 +33,7 @@ struct hone_safetensors {
 /* Every type of the format: what hone calls it, and bits per element. */
 static const struct {
     const char *name;
-    hone_dtype dtype;
+    hone_tensor_type dtype;
     uint64_t bits;
 } DTYPES[] = {
     {"F32", HONE_F32, 32},          {"F16", HONE_F16, 16},      {"BF16", HONE_BF16, 16},

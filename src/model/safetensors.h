@@ -20,18 +20,18 @@
 
 enum { HONE_TENSOR_RANK_MAX = 8 };
 
-typedef enum hone_dtype {
+typedef enum hone_tensor_type {
     HONE_F32,
     HONE_F16,
     HONE_BF16,
     HONE_I64,
     HONE_I32,
     HONE_OTHER
-} hone_dtype;
+} hone_tensor_type;
 
 typedef struct hone_tensor {
     const char *name; /* terminated */
-    hone_dtype dtype;
+    hone_tensor_type dtype;
     size_t rank;
     int64_t dims[HONE_TENSOR_RANK_MAX];
     size_t count;     /* elements: the product of dims */

@@ -122,7 +122,7 @@ static hone_err build(hone_tuner *t, const char *dir, uint64_t seed) {
     t->pad_id = (int32_t)pad_id;
     HONE_TRY(hone_params_create(&t->config, &t->params));
     HONE_TRY(load_file(t, dir, seed));
-    HONE_TRY(hone_shapes_create(&t->config, &t->shapes));
+    HONE_TRY(hone_shapes_create(&t->config, HONE_DTYPE_F32, &t->shapes));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, &t->forward));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, true, &t->transposed));
     HONE_TRY(hone_acts_init(&t->config, true, &t->acts));

@@ -1,4 +1,4 @@
-/* onednn.c: the products of product.h by oneDNN 2.x, the only file that knows it.
+/* onednn.c: the products of f32 by oneDNN 2.x, the only file that knows it.
  *
  * A matrix [rows, k] in row-major order is, to oneDNN, an image of `rows` pixels with k
  * channels (nhwc), and a linear layer a 1x1 convolution. On AVX2 that path has packed
@@ -35,18 +35,17 @@ typedef struct height {
     dnnl_memory_desc_t out;
 } height;
 
-struct hone_product {
-    size_t k;
-    size_t n;
+typedef struct onednn_product {
+    hone_product base;
     bool is_matmul;
     bool is_reference; /* some primitive is */
     dnnl_memory_desc_t packed;
     dnnl_memory_desc_t bias;
-    size_t scratch_bytes;
     float *zero_bias; /* [n] */
-    char engine[64];
     height heights[HEIGHTS];
-};
+} onednn_product;
+
+static const onednn_product *cast(const hone_product *p) { return (const onednn_product *)p; }
 
 /* One engine and one stream serve the process: a stream of a CPU engine holds no state. */
 static dnnl_engine_t the_engine;
@@ -103,9 +102,9 @@ static dnnl_memory_desc_t activation(bool is_matmul, size_t rows, size_t columns
 }
 
 /* The weight with element (n, k) at n * n_stride + k * k_stride; strides 0 = as oneDNN likes. */
-static dnnl_memory_desc_t weight_desc(const hone_product *p, size_t n_stride, size_t k_stride) {
+static dnnl_memory_desc_t weight_desc(const onednn_product *p, size_t n_stride, size_t k_stride) {
     dnnl_memory_desc_t desc;
-    int64_t n = (int64_t)p->n, k = (int64_t)p->k;
+    int64_t n = (int64_t)p->base.n, k = (int64_t)p->base.k;
     int64_t ns = (int64_t)n_stride, ks = (int64_t)k_stride;
     const dnnl_dims_t matrix = {k, n}, matrix_strides = {ks, ns};
     const dnnl_dims_t filter = {n, k, 1, 1}, filter_strides = {ns, ks, 1, 1};
@@ -122,10 +121,11 @@ static dnnl_memory_desc_t weight_desc(const hone_product *p, size_t n_stride, si
 }
 
 /* What out = in W^T + bias is to oneDNN, for one height and weight layout. */
-static dnnl_status_t describe(const hone_product *p, size_t rows, const dnnl_memory_desc_t *weight,
-                              const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
-    dnnl_memory_desc_t in = activation(p->is_matmul, rows, p->k);
-    dnnl_memory_desc_t dst = activation(p->is_matmul, rows, p->n);
+static dnnl_status_t describe(const onednn_product *p, size_t rows,
+                              const dnnl_memory_desc_t *weight, const_dnnl_primitive_attr_t attr,
+                              dnnl_primitive_desc_t *out) {
+    dnnl_memory_desc_t in = activation(p->is_matmul, rows, p->base.k);
+    dnnl_memory_desc_t dst = activation(p->is_matmul, rows, p->base.n);
     dnnl_status_t status = dnnl_success;
     if (p->is_matmul) {
         dnnl_matmul_desc_t op;
@@ -169,7 +169,7 @@ static const char *name_of(const_dnnl_primitive_desc_t pd) {
 }
 
 /* The tallest tile chooses the layout of the weight, the others follow it. */
-static dnnl_status_t choose_layout(hone_product *p) {
+static dnnl_status_t choose_layout(onednn_product *p) {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_memory_desc_t any = weight_desc(p, 0, 0);
@@ -177,14 +177,14 @@ static dnnl_status_t choose_layout(hone_product *p) {
     if (status == dnnl_success) status = describe(p, HONE_TILE_ROWS_MAX, &any, attr, &pd);
     if (status == dnnl_success) {
         p->packed = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-        memcpy(p->engine, name_of(pd), strnlen(name_of(pd), sizeof p->engine - 1));
+        memcpy(p->base.engine, name_of(pd), strnlen(name_of(pd), sizeof p->base.engine - 1));
         (void)dnnl_primitive_desc_destroy(pd);
     }
     if (attr) (void)dnnl_primitive_attr_destroy(attr);
     return status;
 }
 
-static dnnl_status_t make_primitive(hone_product *p, size_t rows, bool accumulate,
+static dnnl_status_t make_primitive(onednn_product *p, size_t rows, bool accumulate,
                                     dnnl_primitive_t *out) {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
@@ -194,7 +194,7 @@ static dnnl_status_t make_primitive(hone_product *p, size_t rows, bool accumulat
         const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(
             pd, dnnl_query_scratchpad_md, 0);
         size_t bytes = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
-        if (bytes > p->scratch_bytes) p->scratch_bytes = bytes;
+        if (bytes > p->base.scratch_bytes) p->base.scratch_bytes = bytes;
         if (strstr(name_of(pd), "ref")) p->is_reference = true;
         status = dnnl_primitive_create(out, pd);
         (void)dnnl_primitive_desc_destroy(pd);
@@ -203,8 +203,8 @@ static dnnl_status_t make_primitive(hone_product *p, size_t rows, bool accumulat
     return status;
 }
 
-static dnnl_status_t make_all(hone_product *p) {
-    const dnnl_dims_t bias = {(int64_t)p->n}, bias_row = {1, (int64_t)p->n};
+static dnnl_status_t make_all(onednn_product *p) {
+    const dnnl_dims_t bias = {(int64_t)p->base.n}, bias_row = {1, (int64_t)p->base.n};
     dnnl_status_t status = p->is_matmul
                                ? dnnl_memory_desc_init_by_tag(&p->bias, 2, bias_row, dnnl_f32,
                                                               dnnl_ab)
@@ -212,49 +212,60 @@ static dnnl_status_t make_all(hone_product *p) {
     if (status == dnnl_success) status = choose_layout(p);
     for (size_t h = 0; h < HEIGHTS && status == dnnl_success; h++) {
         size_t rows = (h + 1) * HONE_TILE_UNIT;
-        p->heights[h].in = activation(p->is_matmul, rows, p->k);
-        p->heights[h].out = activation(p->is_matmul, rows, p->n);
+        p->heights[h].in = activation(p->is_matmul, rows, p->base.k);
+        p->heights[h].out = activation(p->is_matmul, rows, p->base.n);
         status = make_primitive(p, rows, false, &p->heights[h].run[0]);
         if (status == dnnl_success) status = make_primitive(p, rows, true, &p->heights[h].run[1]);
     }
     return status;
 }
 
-hone_err hone_product_create_with(hone_product_kind kind, size_t k, size_t n, hone_product **out) {
+static void destroy(hone_product *base) {
+    onednn_product *p = (onednn_product *)base;
+    for (size_t h = 0; h < HEIGHTS; h++)
+        for (int a = 0; a < 2; a++)
+            if (p->heights[h].run[a]) (void)dnnl_primitive_destroy(p->heights[h].run[a]);
+    free(p->zero_bias);
+    free(p);
+}
+
+static const hone_product_calls calls;
+
+hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, hone_product **out) {
     assert(k > 0 && n > 0);
     HONE_TRY(start());
-    hone_product *p = calloc(1, sizeof *p);
+    onednn_product *p = calloc(1, sizeof *p);
     if (!p) return hone_err_new(HONE_E_NOMEM, "no memory for a product");
-    p->k = k;
-    p->n = n;
+    p->base = (hone_product){.calls = &calls, .k = k, .n = n};
     p->is_matmul = kind == HONE_PRODUCT_MATMUL;
     p->zero_bias = calloc(n, sizeof *p->zero_bias);
     dnnl_status_t status = p->zero_bias ? make_all(p) : dnnl_out_of_memory;
     if (status != dnnl_success) {
-        hone_product_destroy(p);
+        destroy(&p->base);
         return hone_err_new(status == dnnl_out_of_memory ? HONE_E_NOMEM : HONE_E_INVALID,
                             "oneDNN has no product of %zu by %zu: status %d", k, n, (int)status);
     }
-    *out = p;
+    p->base.packed_bytes = (dnnl_memory_desc_get_size(&p->packed) + 63) / 64 * 64;
+    *out = &p->base;
     return HONE_OK;
 }
 
-bool hone_product_is_reference(const hone_product *p) { return p->is_reference; }
+bool hone_onednn_is_reference(const hone_product *p) { return cast(p)->is_reference; }
 
 /* The kind that is fastest here, unless it has no kernel of its own for the shape. */
-hone_err hone_product_create(size_t k, size_t n, hone_product **out) {
+hone_err hone_onednn_create(size_t k, size_t n, hone_product **out) {
     HONE_TRY(start());
     bool is_wide = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
     hone_product *first = NULL, *second = NULL;
-    hone_err err = hone_product_create_with(
-        is_wide ? HONE_PRODUCT_MATMUL : HONE_PRODUCT_CONVOLUTION, k, n, &first);
-    if (first && !first->is_reference) {
+    hone_err err = hone_onednn_create_with(is_wide ? HONE_PRODUCT_MATMUL : HONE_PRODUCT_CONVOLUTION,
+                                           k, n, &first);
+    if (first && !hone_onednn_is_reference(first)) {
         *out = first;
         return err;
     }
     if (err.code == HONE_E_NOMEM) return err;
-    err = hone_product_create_with(is_wide ? HONE_PRODUCT_CONVOLUTION : HONE_PRODUCT_MATMUL, k, n,
-                                   &second);
+    err = hone_onednn_create_with(is_wide ? HONE_PRODUCT_CONVOLUTION : HONE_PRODUCT_MATMUL, k, n,
+                                  &second);
     if (first && hone_failed(err)) { /* slow is better than none */
         *out = first;
         return HONE_OK;
@@ -264,30 +275,14 @@ hone_err hone_product_create(size_t k, size_t n, hone_product **out) {
     return err;
 }
 
-void hone_product_destroy(hone_product *p) {
-    if (!p) return;
-    for (size_t h = 0; h < HEIGHTS; h++)
-        for (int a = 0; a < 2; a++)
-            if (p->heights[h].run[a]) (void)dnnl_primitive_destroy(p->heights[h].run[a]);
-    free(p->zero_bias);
-    free(p);
-}
-
-size_t hone_product_packed_bytes(const hone_product *p) {
-    return (dnnl_memory_desc_get_size(&p->packed) + 63) / 64 * 64;
-}
-
-size_t hone_product_scratch_bytes(const hone_product *p) { return p->scratch_bytes; }
-
-const char *hone_product_engine(const hone_product *p) { return p->engine; }
-
 /* oneDNN takes what it only reads as a mutable pointer, too. */
 static void *readable(const void *ptr) {
     return (void *)(uintptr_t)ptr; /* NOLINT(performance-no-int-to-ptr) */
 }
 
-hone_err hone_product_pack(const hone_product *p, const float *weight, size_t n_stride,
-                           size_t k_stride, void *packed) {
+static hone_err pack(const hone_product *base, const float *weight, size_t n_stride,
+                     size_t k_stride, void *packed) {
+    const onednn_product *p = cast(base);
     HONE_TRY(start());
     dnnl_memory_desc_t plain = weight_desc(p, n_stride, k_stride);
     dnnl_memory_t from = NULL, to = NULL;
@@ -311,12 +306,12 @@ hone_err hone_product_pack(const hone_product *p, const float *weight, size_t n_
     return hone_err_new(HONE_E_INVALID, "oneDNN cannot pack a weight: status %d", (int)status);
 }
 
-void hone_product_run(const hone_product *p, const void *packed, const float *bias, bool accumulate,
-                      size_t rows, const float *in, float *out, void *scratch) {
-    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+static void run(const hone_product *base, const void *packed, const float *bias, bool accumulate,
+                size_t rows, const void *in, float *out, void *scratch) {
+    const onednn_product *p = cast(base);
     stay_single();
     const height *h = &p->heights[rows / HONE_TILE_UNIT - 1];
-    const dnnl_dims_t scratch_dims = {(int64_t)p->scratch_bytes};
+    const dnnl_dims_t scratch_dims = {(int64_t)p->base.scratch_bytes};
     dnnl_memory_desc_t scratch_desc;
     (void)dnnl_memory_desc_init_by_tag(&scratch_desc, 1, scratch_dims, dnnl_u8, dnnl_a);
     const struct {
@@ -333,7 +328,7 @@ void hone_product_run(const hone_product *p, const void *packed, const float *bi
     enum { OPERANDS = sizeof operands / sizeof operands[0] };
     dnnl_exec_arg_t args[OPERANDS];
     dnnl_status_t status = dnnl_success;
-    int count = p->scratch_bytes > 0 ? OPERANDS : OPERANDS - 1;
+    int count = p->base.scratch_bytes > 0 ? OPERANDS : OPERANDS - 1;
     for (int i = 0; i < count; i++) {
         args[i].arg = operands[i].arg;
         args[i].memory = NULL;
@@ -348,6 +343,8 @@ void hone_product_run(const hone_product *p, const void *packed, const float *bi
      * a product that silently did not happen would be worse than stopping. */
     if (status != dnnl_success) abort();
 }
+
+static const hone_product_calls calls = {.destroy = destroy, .pack = pack, .run = run};
 
 void hone_product_tn(size_t m, size_t n, size_t rows, const float *a, size_t lda, const float *b,
                      size_t ldb, bool accumulate, float *c, size_t ldc) {

@@ -2,14 +2,18 @@
  *
  *     out[rows, n] = (accumulate ? out : 0) + in[rows, k] W^T + bias        W is [n, k]
  *
- * A product is a shape; any number of weights of that shape are packed for it into memory of
- * the caller. Rows come in tiles of 8, 16, ... 128: the height of each is fixed here so that
- * everything the engine needs is made at load, and so that a result never depends on how
- * many threads share the tiles. A tile that is not full computes up to 7 scratch rows.
+ * A product is a shape and a dtype; any number of weights of that shape are packed for it into
+ * memory of the caller. Rows come in tiles of 8, 16, ... 128: the height of each is fixed here
+ * so that everything the engine needs is made at load, and so that a result never depends on
+ * how many threads share the tiles. A tile that is not full computes up to 7 scratch rows.
  *
- * oneDNN does the work, on the calling thread alone. Where it has AVX-512 its matmul
- * (brgemm) is the fastest; on AVX2 its 1x1 convolution is: bench/SPEED.md has the figures.
- * A shape that the faster has no kernel for goes to the other.
+ * What is multiplied is the operand: `in` as the dtype has it, made once and used with as many
+ * weights as there are.
+ *
+ *     in --operand--> f32: in itself | bf16: rounded | int8: bytes, with scale and zero a row
+ *
+ * Engines: f32 is oneDNN's (onednn.c), on the calling thread alone; the others are kernels of
+ * cpu/. product_impl.h has what an engine must do.
  *
  * Threads: a product is read-only after create.
  */
@@ -17,6 +21,7 @@
 #define HONE_NN_PRODUCT_H
 
 #include "base/err.h"
+#include "nn/dtype.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,8 +33,9 @@ enum {
 
 typedef struct hone_product hone_product;
 
-/* INVALID when oneDNN refuses the shape; NOMEM. */
-HONE_NODISCARD hone_err hone_product_create(size_t k, size_t n, hone_product **out);
+/* INVALID when the engine refuses the shape or has no kernels of the dtype; NOMEM. */
+HONE_NODISCARD hone_err hone_product_create(hone_dtype dtype, size_t k, size_t n,
+                                            hone_product **out);
 void hone_product_destroy(hone_product *product);
 
 /* Size of one packed weight; allocate it aligned to 64. */
@@ -37,26 +43,35 @@ size_t hone_product_packed_bytes(const hone_product *product);
 
 /* Pack weight, whose element (n, k) is at weight[n * n_stride + k * k_stride]: strides
  * (k, 1) for W as PyTorch stores it, (1, n) to multiply by its transpose. IO never happens
- * to memory: an error here is oneDNN refusing, INVALID. */
+ * to memory: an error here is the engine refusing, INVALID, or NOMEM. */
 HONE_NODISCARD hone_err hone_product_pack(const hone_product *product, const float *weight,
                                           size_t n_stride, size_t k_stride, void *packed);
 
 /* Scratch that every concurrent run needs for itself, aligned to 64. May be 0. */
 size_t hone_product_scratch_bytes(const hone_product *product);
 
-/* rows: a multiple of HONE_TILE_UNIT up to HONE_TILE_ROWS_MAX.
- *   in    [rows, k]   contiguous
+/* Size of the operand of HONE_TILE_ROWS_MAX rows; 0 where it is `in` itself. */
+size_t hone_product_operand_bytes(const hone_product *product);
+
+/* in[rows, k], contiguous, as this product multiplies it, in memory or in place: it lives as
+ * long as both. Of use to every product of the same dtype and k.
+ *   rows    a multiple of HONE_TILE_UNIT up to HONE_TILE_ROWS_MAX
+ *   memory  hone_product_operand_bytes, aligned to 64 */
+const void *hone_product_operand(const hone_product *product, size_t rows, const float *in,
+                                 void *memory);
+
+/* rows: as the operand was made for.
  *   bias  [n]; NULL = none
- *   out   [rows, n]   contiguous; not in */
+ *   out   [rows, n]   contiguous; apart from what the operand was made of */
 void hone_product_run(const hone_product *product, const void *packed, const float *bias,
-                      bool accumulate, size_t rows, const float *in, float *out, void *scratch);
+                      bool accumulate, size_t rows, const void *operand, float *out, void *scratch);
 
 /* c[m, n] (+)= a^T b over `rows` rows: the gradient of a weight.
  *   a  [rows, lda], the first m columns      b  [rows, ldb], the first n columns */
 void hone_product_tn(size_t m, size_t n, size_t rows, const float *a, size_t lda, const float *b,
                      size_t ldb, bool accumulate, float *c, size_t ldc);
 
-/* "avx2 1x1 convolution" or the like, for bench and bug reports. */
+/* "jit:avx2" or the like, for bench and bug reports. */
 const char *hone_product_engine(const hone_product *product);
 
 /* How `rows` rows are cut into tiles: a function of rows alone.

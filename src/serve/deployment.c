@@ -68,7 +68,7 @@ static hone_err try_out(hone_deployment *d, hone_pool *pool) {
 
 static hone_err load(hone_deployment *d, const char *dir, hone_pool *pool) {
     HONE_TRY(hone_tokenizer_load(dir, &d->tokenizer));
-    HONE_TRY(hone_model_open(dir, pool, &d->model));
+    HONE_TRY(hone_model_open(dir, HONE_DTYPE_F32, pool, &d->model));
     HONE_TRY(hone_session_create(d->model, &d->session));
     size_t vocab = hone_model_config(d->model)->vocab, ids = hone_tokenizer_vocab(d->tokenizer);
     if (ids > vocab)

@@ -114,7 +114,7 @@ static hone_err open_base(head_job *job, const hone_dataset *train, const hone_d
     hone_err err = read_set(job, tokenizer, train, &job->train);
     if (!hone_failed(err) && eval) err = read_set(job, tokenizer, eval, &job->eval);
     hone_tokenizer_destroy(tokenizer);
-    if (!hone_failed(err)) err = hone_model_open(o->base, job->pool, &job->model);
+    if (!hone_failed(err)) err = hone_model_open(o->base, HONE_DTYPE_F32, job->pool, &job->model);
     if (!hone_failed(err)) err = hone_session_create(job->model, &job->session);
     return err;
 }

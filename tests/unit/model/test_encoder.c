@@ -23,7 +23,7 @@ typedef struct running {
 static running start(const char *dir, size_t threads) {
     running r = {0};
     CHECK_OK(hone_pool_create(threads, &r.pool));
-    CHECK_OK(hone_model_open(dir, r.pool, &r.model));
+    CHECK_OK(hone_model_open(dir, HONE_DTYPE_F32, r.pool, &r.model));
     CHECK_OK(hone_session_create(r.model, &r.session));
     return r;
 }
@@ -150,8 +150,8 @@ static void test_model__opening_twice_shares_the_weights(void **state) {
     hone_pool *pool = NULL;
     hone_model *one = NULL, *two = NULL;
     CHECK_OK(hone_pool_create(1, &pool));
-    CHECK_OK(hone_model_open(GOLDEN("model/bert"), pool, &one));
-    CHECK_OK(hone_model_open(GOLDEN("model/../model/bert/"), pool, &two));
+    CHECK_OK(hone_model_open(GOLDEN("model/bert"), HONE_DTYPE_F32, pool, &one));
+    CHECK_OK(hone_model_open(GOLDEN("model/../model/bert/"), HONE_DTYPE_F32, pool, &two));
     assert_ptr_equal(one, two);
     hone_model_close(one);
     assert_true(hone_model_config(two)->hidden > 0);
@@ -186,8 +186,8 @@ static void test_model__linked_weights_keep_the_labels_of_each_folder(void **sta
     link_model(dir, "one", "good", one_dir, sizeof one_dir);
     link_model(dir, "two", "kind", two_dir, sizeof two_dir);
     CHECK_OK(hone_pool_create(1, &pool));
-    CHECK_OK(hone_model_open(one_dir, pool, &one));
-    CHECK_OK(hone_model_open(two_dir, pool, &two));
+    CHECK_OK(hone_model_open(one_dir, HONE_DTYPE_F32, pool, &one));
+    CHECK_OK(hone_model_open(two_dir, HONE_DTYPE_F32, pool, &two));
     assert_string_equal(hone_model_config(one)->label_names[0], "good");
     assert_string_equal(hone_model_config(two)->label_names[0], "kind");
     hone_model_close(one);
@@ -233,7 +233,7 @@ static void test_model__a_missing_folder_is_named(void **state) {
     hone_pool *pool = NULL;
     hone_model *model = NULL;
     CHECK_OK(hone_pool_create(1, &pool));
-    CHECK_FAILS(hone_model_open("/no/such/folder", pool, &model), HONE_E_NOT_FOUND,
+    CHECK_FAILS(hone_model_open("/no/such/folder", HONE_DTYPE_F32, pool, &model), HONE_E_NOT_FOUND,
                 "/no/such/folder");
     assert_null(model);
     hone_pool_destroy(pool);

@@ -89,7 +89,7 @@ static void test_isa__limits_onednn(void **state) {
     (void)state;
     assert_int_equal(setenv("HONE_ISA", "generic", 1), 0);
     hone_product *product = NULL;
-    CHECK_OK(hone_product_create(768, 768, &product));
+    CHECK_OK(hone_product_create(HONE_DTYPE_F32, 768, 768, &product));
     const char *engine = hone_product_engine(product);
     printf("# engine: %s\n", engine);
     assert_null(strstr(engine, "avx"));

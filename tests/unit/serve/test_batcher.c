@@ -89,7 +89,7 @@ static void expect(hone_deployment *d, const asked *a, size_t text) {
     char path[128];
     (void)snprintf(path, sizeof path, "%s/%s", dir, d == model_a ? "a" : "b");
     CHECK_OK(hone_pool_create(1, &pool));
-    CHECK_OK(hone_model_open(path, pool, &model));
+    CHECK_OK(hone_model_open(path, HONE_DTYPE_F32, pool, &model));
     CHECK_OK(hone_session_create(model, &session));
     int32_t first = a->query.starts[text], count = a->query.starts[text + 1] - first;
     const int32_t starts[] = {0, count};

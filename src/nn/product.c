@@ -1,0 +1,43 @@
+/* product.c: which engine multiplies in a dtype, and the way to it. */
+#include "nn/product_impl.h"
+
+#include <assert.h>
+
+hone_err hone_product_create(hone_dtype dtype, size_t k, size_t n, hone_product **out) {
+    assert(k > 0 && n > 0);
+    switch (dtype) {
+    case HONE_DTYPE_F32:
+        return hone_onednn_create(k, n, out);
+    case HONE_DTYPE_BF16:
+    case HONE_DTYPE_INT8:
+        break;
+    }
+    return hone_err_new(HONE_E_INVALID, "dtype %s: there are no kernels for it yet",
+                        hone_dtype_name(dtype));
+}
+
+void hone_product_destroy(hone_product *p) {
+    if (p) p->calls->destroy(p);
+}
+
+size_t hone_product_packed_bytes(const hone_product *p) { return p->packed_bytes; }
+size_t hone_product_scratch_bytes(const hone_product *p) { return p->scratch_bytes; }
+size_t hone_product_operand_bytes(const hone_product *p) { return p->operand_bytes; }
+const char *hone_product_engine(const hone_product *p) { return p->engine; }
+
+hone_err hone_product_pack(const hone_product *p, const float *weight, size_t n_stride,
+                           size_t k_stride, void *packed) {
+    return p->calls->pack(p, weight, n_stride, k_stride, packed);
+}
+
+const void *hone_product_operand(const hone_product *p, size_t rows, const float *in,
+                                 void *memory) {
+    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    return p->calls->operand ? p->calls->operand(p, rows, in, memory) : in;
+}
+
+void hone_product_run(const hone_product *p, const void *packed, const float *bias, bool accumulate,
+                      size_t rows, const void *operand, float *out, void *scratch) {
+    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    p->calls->run(p, packed, bias, accumulate, rows, operand, out, scratch);
+}
