@@ -19,6 +19,7 @@ static const size_t memory_max = (size_t)64 << 30;
 typedef struct train_bench {
     const char *model_dir, *ids_path;
     size_t batch, repeat, threads;
+    hone_tuner_options options;
     hone_sequences set;
     hone_pool *pool;
     hone_tuner *tuner;
@@ -58,7 +59,7 @@ static hone_err set_up(train_bench *b) {
         hone_config_done(&config);
         return hone_err_new(HONE_E_INVALID, "'%s' is no classifier", b->model_dir);
     }
-    HONE_TRY(hone_tuner_create(b->model_dir, config, 1, &b->tuner));
+    HONE_TRY(hone_tuner_create(b->model_dir, config, &b->options, &b->tuner));
     HONE_TRY(hone_arena_create(memory_max, &b->arena));
     HONE_TRY(hone_optimizer_init(b->arena, b->tuner, &b->optimizer));
     b->labels = hone_arena_alloc(b->arena, b->batch, sizeof *b->labels);
@@ -94,13 +95,15 @@ static hone_err measure(train_bench *b) {
 }
 
 hone_err hone_bench_train(int argc, char **argv) {
-    train_bench b = {.batch = 32, .repeat = 5};
+    train_bench b = {.batch = 32, .repeat = 5, .options.seed = 1};
     const hone_option options[] = {
         {"model", "DIR", "the model folder", HONE_OPT_STR, &b.model_dir, true},
         {"ids", "FILE", "token ids, one list a line", HONE_OPT_STR, &b.ids_path, true},
         {"batch", "N", "sequences per step (32)", HONE_OPT_SIZE, &b.batch, false},
         {"repeat", "N", "passes over the file (5)", HONE_OPT_SIZE, &b.repeat, false},
         {"threads", "N", "threads (all cores)", HONE_OPT_SIZE, &b.threads, false},
+        {"freeze-layers", "N", "as in hone train", HONE_OPT_SIZE, &b.options.frozen_layers, false},
+        {"recompute", NULL, "as in hone train", HONE_OPT_FLAG, &b.options.recompute, false},
         {0}};
     const hone_usage usage = {
         "bench train", "--model DIR --ids FILE [flags]",

@@ -69,6 +69,13 @@ static hone_err parse(int argc, char **argv, train_args *a, bool *help_shown) {
          "stop after N epochs without better accuracy (regression: error) on --eval, and keep the "
          "best epoch; default 0: never stop, keep the last",
          HONE_OPT_SIZE, &r->patience, false},
+        {"freeze-layers", "N",
+         "leave the embeddings and the first N layers as they are; default 0 = train all",
+         HONE_OPT_SIZE, &r->frozen_layers, false},
+        {"recompute", NULL,
+         "keep only the inputs of layers and compute the rest again: less memory, more time, the "
+         "same bytes",
+         HONE_OPT_FLAG, &r->recompute, false},
         {"seed", "N", "of order, dropout and a new head; default 42", HONE_OPT_U64, &r->seed,
          false},
         {"threads", "N", "default: all processors", HONE_OPT_SIZE, &a->threads, false},

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-hone_err hone_acts_init(const hone_config *config, bool keep, hone_acts *out) {
-    hone_acts acts = {.keep = keep};
+hone_err hone_acts_init(const hone_config *config, hone_acts_plan plan, hone_acts *out) {
+    hone_acts acts = {.plan = plan};
     acts.layers = calloc(config->layers, sizeof *acts.layers);
     if (!acts.layers) return hone_err_new(HONE_E_NOMEM, "no memory for activations");
     *out = acts;
@@ -66,21 +66,16 @@ static size_t longest(const hone_pack *batch) {
     return most;
 }
 
-static void lay_out_layer(walk *w, hone_acts *acts, const hone_weights *weights, size_t layer,
-                          size_t tokens, size_t sequences) {
-    const hone_config *c = weights->config;
-    hone_layer_acts *a = &acts->layers[layer];
-    if (layer > 0 && !acts->keep) { /* everything is used up before the next layer writes it */
-        *a = acts->layers[0];
-        return;
-    }
-    size_t rows = tokens > sequences ? tokens : sequences;
-    a->x = layer == 0 ? acts->embedded : take(w, rows, c->hidden);
+/* A place for what the attention reads and writes, `rows` of the layer's own rows. */
+static void lay_out_attention(walk *w, hone_layer_acts *a, const hone_config *c, size_t rows,
+                              size_t tokens) {
     a->q = take(w, rows, c->hidden);
     a->ctx = take(w, rows, c->hidden);
     a->k = take(w, tokens, c->hidden);
     a->v = take(w, tokens, c->hidden);
-    if (!acts->keep) return;
+}
+
+static void lay_out_kept(walk *w, hone_layer_acts *a, const hone_config *c, size_t rows) {
     a->lse = take(w, c->heads, rows);
     a->sum1 = take(w, rows, c->hidden);
     a->y = take(w, rows, c->hidden);
@@ -90,26 +85,46 @@ static void lay_out_layer(walk *w, hone_acts *acts, const hone_weights *weights,
     a->stats2 = take(w, rows, 2);
 }
 
+/* Layers that keep nothing share everything, which is used up before the next layer writes
+ * it; those that are computed again share all but their input. The last of a pass that keeps
+ * works on one row a sequence. */
+static void lay_out_layer(walk *w, hone_acts *acts, const hone_config *c, size_t layer,
+                          size_t tokens, size_t sequences) {
+    hone_layer_acts *a = &acts->layers[layer];
+    const hone_acts_plan *plan = &acts->plan;
+    bool keeps = plan->keep && layer >= plan->first;
+    bool shares = keeps ? plan->recompute && layer > plan->first : layer > 0;
+    bool is_last = layer + 1 == c->layers;
+    if (shares) *a = acts->layers[keeps ? plan->first : 0];
+    if (layer == 0) a->x = acts->embedded;
+    if (layer > 0 && keeps) a->x = take(w, tokens, c->hidden);
+    if (shares) return;
+    size_t rows = keeps && is_last ? sequences : tokens;
+    lay_out_attention(w, a, c, rows, tokens);
+    if (keeps) lay_out_kept(w, a, c, rows);
+}
+
 static void lay_out(walk *w, hone_acts *acts, const hone_weights *weights, const hone_pack *batch,
                     size_t workers) {
     const hone_config *c = weights->config;
-    /* A tile reads whole units; those of the sequences may be more rows than the tokens'. */
+    const hone_acts_plan *plan = &acts->plan;
+    /* A tile reads whole units. */
     size_t tokens = hone_padded_rows(batch->tokens), sequences = hone_padded_rows(batch->sequences);
     acts->embedded = take(w, tokens, c->hidden);
-    if (acts->keep) {
+    if (plan->embeddings) {
         acts->embed_sum = take(w, tokens, c->hidden);
         acts->embed_stats = take(w, tokens, 2);
-        acts->pooled_in = take(w, sequences, c->hidden);
     }
+    if (plan->keep) acts->pooled_in = take(w, sequences, c->hidden);
     for (size_t layer = 0; layer < c->layers; layer++)
-        lay_out_layer(w, acts, weights, layer, tokens, sequences);
-    acts->out = acts->keep ? take(w, tokens, c->hidden) : acts->embedded;
+        lay_out_layer(w, acts, c, layer, tokens, sequences);
+    acts->out = plan->keep ? take(w, sequences, c->hidden) : acts->embedded;
     acts->gathered = take(w, sequences, c->hidden);
     acts->pooled = take(w, sequences, c->hidden);
     acts->logits = take(w, sequences, c->labels);
 
     size_t attention = weights->ops->attention_scratch(longest(batch), c->hidden / c->heads,
-                                                       acts->keep);
+                                                       plan->keep);
     size_t tile = hone_tile_scratch_floats(weights);
     acts->worker_floats = ((attention > tile ? attention : tile) + 15) / 16 * 16;
     acts->worker_scratch = take(w, workers, acts->worker_floats);

@@ -67,7 +67,7 @@ void hone_backward_done(hone_backward_scratch *s) {
 }
 
 static float *grad_of(const hone_backward *b, size_t index) {
-    return b->grads + b->pass->weights->params->items[index].offset;
+    return b->grads + b->pass->weights->params->items[index].offset - b->first_float;
 }
 
 static float *layer_grad(const phase *ph, hone_layer_slot slot) {
@@ -358,6 +358,7 @@ static void layer_grads(const hone_backward *b, hone_backward_scratch *s, size_t
     hone_pool_run(pass->pool, pass->batch->sequences * pass->weights->config->heads,
                   attention_piece, &ph);
     run_weights(&ph);
+    if (layer == b->first_layer && !b->embeddings) return;
     if (compact) run_tiles(&ph, pass->batch->sequences, first_q_tile);
     run_tiles(&ph, pass->batch->tokens, input_tile);
 }
@@ -463,17 +464,26 @@ static void scatter_piece(void *ctx, size_t index, size_t worker) {
     }
 }
 
+static void embedding_grads(phase *ph) {
+    const hone_backward *b = ph->b;
+    size_t hidden = b->pass->weights->config->hidden;
+    ph->layer = 0;
+    run_tiles(ph, b->pass->batch->tokens, embed_tile);
+    add_partials(ph, ph->tiling.tiles, 0, grad_of(b, HONE_EMB_NORM_W), grad_of(b, HONE_EMB_NORM_B));
+    hone_pool_run(b->pass->pool, (hidden + SCATTER_COLUMNS - 1) / SCATTER_COLUMNS, scatter_piece,
+                  ph);
+}
+
 void hone_backward_run(const hone_backward *b, hone_backward_scratch *s) {
     const hone_pass *pass = b->pass;
-    size_t hidden = pass->weights->config->hidden;
     phase ph = {.b = b, .s = s};
     classifier_grads(b, s);
     weight_grad pooler = pooler_grad(&ph);
     hone_pool_run(pass->pool, blocks_of(&pooler), pooler_weights_piece, &ph);
-    run_tiles(&ph, pass->batch->sequences, pooler_tile);
-    for (size_t layer = pass->layers; layer-- > 0;) layer_grads(b, s, layer);
-    ph.layer = 0;
-    run_tiles(&ph, pass->batch->tokens, embed_tile);
-    add_partials(&ph, ph.tiling.tiles, 0, grad_of(b, HONE_EMB_NORM_W), grad_of(b, HONE_EMB_NORM_B));
-    hone_pool_run(pass->pool, (hidden + SCATTER_COLUMNS - 1) / SCATTER_COLUMNS, scatter_piece, &ph);
+    if (b->first_layer < pass->layers) run_tiles(&ph, pass->batch->sequences, pooler_tile);
+    for (size_t layer = pass->layers; layer-- > b->first_layer;) {
+        if (pass->acts->plan.recompute && layer + 1 < pass->layers) hone_pass_again(pass, layer);
+        layer_grads(b, s, layer);
+    }
+    if (b->embeddings) embedding_grads(&ph);
 }

@@ -14,7 +14,10 @@
 typedef struct hone_backward {
     const hone_pass *pass;          /* the forward pass, first_only */
     const hone_packing *transposed; /* the same weights, packed to multiply by their transpose */
-    float *grads;                   /* flat, as hone_params lays out; added to */
+    float *grads;                   /* [params->total - first_float]; added to */
+    size_t first_float;             /* what lies before it in the flat array is not trained */
+    size_t first_layer;             /* nor is any layer before this */
+    bool embeddings;                /* they are trained, which is to be so for layer 0 alone */
     bool fresh;                     /* matrices of layers and pooler: written instead of added to */
     int32_t pad_id;                 /* its embedding has no gradient, as in PyTorch; -1 = none */
     const float *dlogits;           /* [sequences, labels] */

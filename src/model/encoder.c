@@ -13,6 +13,7 @@ typedef struct phase {
     const hone_pass *pass;
     size_t layer;
     hone_tiling tiling;
+    bool again; /* only what the layer keeps is wanted */
 } phase;
 
 const hone_drop *hone_pass_drop(const hone_pass *pass, hone_drop_kind kind, size_t layer,
@@ -91,7 +92,7 @@ static void embed_tile(void *ctx, size_t index, size_t worker) {
     hone_acts *acts = pass->acts;
     hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * w->config->hidden;
-    float *sum = acts->keep ? acts->embed_sum + at : acts->embedded + at;
+    float *sum = (acts->embed_sum ? acts->embed_sum : acts->embedded) + at;
     embed_rows(pass, &t, sum);
     w->ops->norm(&(hone_norm_args){
         .rows = t.rows,
@@ -100,7 +101,7 @@ static void embed_tile(void *ctx, size_t index, size_t worker) {
         .weight = w->plain[HONE_EMB_NORM_W],
         .bias = w->plain[HONE_EMB_NORM_B],
         .eps = w->config->norm_eps,
-        .stats = acts->keep ? acts->embed_stats + 2 * t.first : NULL,
+        .stats = acts->embed_stats ? acts->embed_stats + 2 * t.first : NULL,
         .out = acts->embedded + at,
     });
     hone_drop storage;
@@ -223,7 +224,8 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     size_t at = t.first * w->config->hidden;
     const float *x = (hone_pass_is_compact(pass, ph->layer) ? pass->acts->gathered : acts->x) + at;
     float *y = acts->y ? acts->y + at : s.y;
-    float *out = (last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x) + at;
+    float *out = ph->again ? s.a
+                           : (last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x) + at;
 
     const void *ctx_in = hone_product_operand(w->shapes->square, t.height, acts->ctx + at, s.in);
     project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, ctx_in, s.a, s.product);
@@ -234,7 +236,7 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     norm_tile(ph, &t,
               &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, acts->sum2, acts->stats2},
               s.a, y, out);
-    if (!last) project_qkv(pass, ph->layer + 1, &t, &s);
+    if (!last && !ph->again) project_qkv(pass, ph->layer + 1, &t, &s);
 }
 
 /* logits = classifier(dropout(activation(pooler(first token)))). BERT's activation is tanh,
@@ -256,7 +258,7 @@ static void head_tile(void *ctx, size_t index, size_t worker) {
                      pooled, s.product);
     for (size_t i = 0; i < t.rows * c->hidden; i++)
         pooled[i] = c->family == HONE_BERT ? tanhf(pooled[i]) : fmaxf(pooled[i], 0.0F);
-    if (pass->acts->keep)
+    if (pass->acts->pooled_in)
         memcpy(pass->acts->pooled_in + at, pooled, t.rows * c->hidden * sizeof *pooled);
     hone_drop storage;
     const hone_drop *drop = hone_pass_drop(pass, HONE_DROP_POOLED, 0, &storage);
@@ -287,4 +289,22 @@ void hone_pass_forward(const hone_pass *pass) {
         run_tiles(&ph, compact ? batch->sequences : batch->tokens, layer_tile);
     }
     if (pass->first_only) run_tiles(&ph, batch->sequences, head_tile);
+}
+
+/* q, k and v of a layer from its input alone. */
+static void again_tile(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
+    hone_tile_scratch s = hone_tile_scratch_of(ph->pass, worker);
+    project_qkv(ph->pass, ph->layer, &t, &s);
+}
+
+void hone_pass_again(const hone_pass *pass, size_t layer) {
+    const hone_pack *batch = pass->batch;
+    assert(!hone_pass_is_compact(pass, layer));
+    phase ph = {.pass = pass, .layer = layer, .again = true};
+    run_tiles(&ph, batch->tokens, again_tile);
+    hone_pool_run(pass->pool, batch->sequences * pass->weights->config->heads, attention_piece,
+                  &ph);
+    run_tiles(&ph, batch->tokens, layer_tile);
 }

@@ -24,6 +24,7 @@
 #include "nn/product.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { HONE_CHUNKS_MAX = 16 };
 
@@ -62,6 +63,16 @@ void hone_packing_done(hone_packing *packing);
 HONE_NODISCARD hone_err hone_packing_fill(hone_packing *packing, const hone_params *params,
                                           const float *const *plain, hone_pool *pool);
 
+/* The same of some of them, where the others have not changed. */
+typedef struct hone_repack {
+    size_t first_layer; /* from here on */
+    uint32_t slots;     /* bit HONE_PACK_Q ...; the way up and down whole: bits UP and UP + 1 */
+    bool pool;
+} hone_repack;
+HONE_NODISCARD hone_err hone_packing_refill(hone_packing *packing, const hone_params *params,
+                                            const float *const *plain, hone_repack which,
+                                            hone_pool *pool);
+
 const void *hone_packing_get(const hone_packing *packing, size_t layer, size_t slot);
 const void *hone_packing_get_pool(const hone_packing *packing);
 
@@ -76,7 +87,7 @@ typedef struct hone_weights {
 } hone_weights;
 
 /* The activations of a layer; `rows` is all tokens, or one a sequence in a first-only layer.
- * Without keep, the members after ctx are NULL and the layers share the others. */
+ * Where nothing is kept, the members from lse on are NULL and the layers share the others. */
 typedef struct hone_layer_acts {
     float *x;        /* [rows, hidden] the layer's input */
     float *q, *ctx;  /* [rows, hidden] */
@@ -89,8 +100,16 @@ typedef struct hone_layer_acts {
     float *stats2;
 } hone_layer_acts;
 
+/* What a pass leaves behind for the backward pass. */
+typedef struct hone_acts_plan {
+    bool keep;       /* anything at all; the pass is first_only then */
+    bool embeddings; /* what the gradient of the embeddings needs */
+    bool recompute;  /* of a layer its input alone: the others share one place for the rest */
+    size_t first;    /* layers from here on: none below has a gradient */
+} hone_acts_plan;
+
 typedef struct hone_acts {
-    bool keep;    /* every layer has its own, for the backward pass */
+    hone_acts_plan plan;
     char *memory; /* owned; everything below lies in it */
     size_t memory_bytes;
     float *embed_sum, *embed_stats;
@@ -103,7 +122,8 @@ typedef struct hone_acts {
     size_t worker_floats;
 } hone_acts;
 
-HONE_NODISCARD hone_err hone_acts_init(const hone_config *config, bool keep, hone_acts *out);
+HONE_NODISCARD hone_err hone_acts_init(const hone_config *config, hone_acts_plan plan,
+                                       hone_acts *out);
 void hone_acts_done(hone_acts *acts);
 
 /* Room for this batch and this many workers, laid out for it. NOMEM. */
@@ -133,6 +153,10 @@ typedef struct hone_pass {
 /* Run the layers; the result is in acts->out (first_only: one row a sequence), and with
  * first_only acts->logits. acts were reserved. */
 void hone_pass_forward(const hone_pass *pass);
+
+/* Make what layer kept once more from its input, to the same bytes: not of the last layer,
+ * whose place nobody has taken. */
+void hone_pass_again(const hone_pass *pass, size_t layer);
 
 /* A worker's scratch for a tile. */
 typedef struct hone_tile_scratch {

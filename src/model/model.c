@@ -225,7 +225,7 @@ hone_err hone_session_create(const hone_model *model, hone_session **out) {
     hone_session *s = calloc(1, sizeof *s);
     if (!s) return hone_err_new(HONE_E_NOMEM, "no memory for a session");
     s->model = model;
-    hone_err err = hone_acts_init(&model->config, false, &s->acts);
+    hone_err err = hone_acts_init(&model->config, (hone_acts_plan){0}, &s->acts);
     if (hone_failed(err))
         free(s);
     else

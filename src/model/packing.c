@@ -102,6 +102,7 @@ typedef struct fill {
     const hone_packing *packing;
     const hone_params *params;
     const float *const *plain;
+    hone_repack which;
     atomic_bool failed;
 } fill;
 
@@ -135,11 +136,21 @@ static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
                          : hone_product_pack(product, weight, wide, 1, to);
 }
 
+/* Has the matrix of piece index changed? */
+static bool is_wanted(const fill *f, size_t index) {
+    const hone_packing *p = f->packing;
+    size_t slot = index % p->slots;
+    if (index == p->layers * p->slots) return f->which.pool;
+    if (slot >= HONE_PACK_UP) slot = HONE_PACK_UP + (slot - HONE_PACK_UP) / p->shapes->chunks;
+    return index / p->slots >= f->which.first_layer && (f->which.slots >> slot & 1) != 0;
+}
+
 static void fill_piece(void *ctx, size_t index, size_t worker) {
     fill *f = ctx;
     const hone_packing *p = f->packing;
     (void)worker;
     hone_err err;
+    if (!is_wanted(f, index)) return;
     if (index == p->layers * p->slots) {
         size_t pool = hone_params_head(f->params, HONE_POOL_W);
         size_t hidden = (size_t)f->params->items[pool].dims[1];
@@ -153,7 +164,13 @@ static void fill_piece(void *ctx, size_t index, size_t worker) {
 
 hone_err hone_packing_fill(hone_packing *packing, const hone_params *params,
                            const float *const *plain, hone_pool *pool) {
-    fill f = {.packing = packing, .params = params, .plain = plain};
+    hone_repack all = {0, ~UINT32_C(0), true};
+    return hone_packing_refill(packing, params, plain, all, pool);
+}
+
+hone_err hone_packing_refill(hone_packing *packing, const hone_params *params,
+                             const float *const *plain, hone_repack which, hone_pool *pool) {
+    fill f = {.packing = packing, .params = params, .plain = plain, .which = which};
     hone_pool_run(pool, packing->layers * packing->slots + 1, fill_piece, &f);
     if (atomic_load(&f.failed)) /* its own message stayed with the thread that saw it */
         return hone_err_new(HONE_E_NOMEM, "the matrix engine could not pack the weights");

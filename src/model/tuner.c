@@ -4,7 +4,7 @@
 
 #include "model/backward_impl.h"
 #include "model/encoder_impl.h"
-#include "model/safetensors.h"
+#include "model/values.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,8 +14,11 @@
 struct hone_tuner {
     hone_config config;
     hone_params params;
-    float *values, *grads; /* [params.total] */
-    const float **plain;   /* [params.count], into values */
+    float *values; /* [params.total] */
+    hone_trained trained;
+    size_t first_layer;  /* that is trained */
+    float *grads;        /* [trained.total - trained.first] */
+    const float **plain; /* [params.count], into values */
     hone_shapes shapes;
     hone_packing forward, transposed;
     hone_weights weights;
@@ -27,119 +30,71 @@ struct hone_tuner {
     bool new_head;
     bool fresh;  /* no backward pass since the gradients were zeroed */
     bool packed; /* the packings hold the values */
+    bool filled; /* and of what is not trained they do from the first time on */
 };
 
-static bool same_labels(const hone_config *a, const hone_config *b) {
-    if (a->labels != b->labels || a->problem != b->problem) return false;
-    for (size_t i = 0; i < a->labels; i++)
-        if (strcmp(a->label_names[i], b->label_names[i]) != 0) return false;
-    return true;
-}
-
-/* Are b's labels those of a, and others behind them? Then a head can grow by them. */
-static bool grows(const hone_config *a, const hone_config *b) {
-    if (a->problem != HONE_SINGLE_LABEL || b->problem != a->problem || a->labels >= b->labels)
-        return false;
-    for (size_t i = 0; i < a->labels; i++)
-        if (strcmp(a->label_names[i], b->label_names[i]) != 0) return false;
-    return true;
-}
-
-static bool is_head(const hone_params *params, size_t index) {
-    return index >= hone_params_head(params, HONE_HEAD_W);
-}
-
-static float *flat_array(size_t count) {
-    size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
-    float *array = aligned_alloc(64, bytes);
-    if (array) memset(array, 0, bytes);
-    return array;
-}
-
 static hone_err allocate(hone_tuner *t) {
-    t->values = flat_array(t->params.total);
-    t->grads = flat_array(t->params.total);
+    t->grads = hone_values_alloc(t->params.total - t->trained.first);
     t->plain = calloc(t->params.count, sizeof(const float *));
-    if (!t->values || !t->grads || !t->plain)
-        return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", t->params.total);
+    if (!t->grads || !t->plain)
+        return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters",
+                            t->params.total - t->trained.first);
     for (size_t i = 0; i < t->params.count; i++)
         t->plain[i] = t->values + t->params.items[i].offset;
     return HONE_OK;
 }
 
-/* Every parameter from the file; those it lacks, and a head for other labels, made new. Memory
- * is taken once the file has what config.json asks for, which may be anything. */
-static hone_err load_values(hone_tuner *t, const hone_config *file_config,
-                            const hone_params *file_params, const hone_safetensors *file,
-                            uint64_t seed) {
-    const hone_tensor **found = calloc(file_params->count, sizeof(const hone_tensor *));
-    if (!found) return hone_err_new(HONE_E_NOMEM, "no memory for weights");
-    hone_err err = hone_params_find(file_params, file, found);
-    if (!hone_failed(err)) err = allocate(t);
-    bool relabelled = !same_labels(file_config, &t->config);
-    bool grown = grows(file_config, &t->config);
-    for (size_t i = 0; i < t->params.count && !hone_failed(err); i++) {
-        const hone_param *p = &t->params.items[i];
-        if (p->rank == 0) continue;
-        bool other = relabelled && is_head(&t->params, i);
-        bool keep = found[i] && (!other || grown); /* of a grown head: the first rows */
-        if (!keep || other)
-            hone_params_init(&t->params, i, t->config.init_std, seed, t->values + p->offset);
-        if (keep) hone_tensor_to_f32(found[i], t->values + p->offset);
-        if (!keep && is_head(&t->params, i)) t->new_head = true;
-    }
-    free(found);
-    return err;
+/* Embeddings, layers and head stand one behind the other: what is trained is the end. */
+static void choose_trained(hone_tuner *t, size_t frozen_layers) {
+    size_t index = frozen_layers > 0 ? hone_params_layer(frozen_layers, HONE_Q_W) : 0;
+    t->trained = (hone_trained){.items = t->params.items + index,
+                                .count = t->params.count - index,
+                                .first = t->params.items[index].offset,
+                                .total = t->params.total};
+    t->first_layer = frozen_layers;
 }
 
-static hone_err load_file(hone_tuner *t, const char *dir, uint64_t seed) {
-    hone_config file_config = {0};
-    hone_params file_params = {0};
-    hone_safetensors *file = NULL;
-    char *path = NULL;
-    hone_err err = hone_config_load(dir, &file_config);
-    if (!hone_failed(err)) err = hone_params_create(&file_config, &file_params);
-    if (!hone_failed(err) && asprintf(&path, "%s/model.safetensors", dir) < 0) {
-        path = NULL;
-        err = hone_err_new(HONE_E_NOMEM, "no memory for a path");
-    }
-    if (!hone_failed(err)) err = hone_safetensors_open(path, &file);
-    if (!hone_failed(err)) {
-        err = load_values(t, &file_config, &file_params, file, seed);
-        if (hone_failed(err)) err = hone_err_wrap(err, "%s", path);
-    }
-    hone_safetensors_close(file);
-    free(path);
-    hone_params_done(&file_params);
-    hone_config_done(&file_config);
-    return err;
+static hone_err load(hone_tuner *t, const char *dir, const hone_tuner_options *o) {
+    bool made_head[HONE_HEAD_SLOTS] = {false};
+    HONE_TRY(hone_values_load(dir, &t->config, &t->params, o->seed, &t->values, made_head));
+    for (size_t i = 0; i < HONE_HEAD_SLOTS; i++) t->new_head = t->new_head || made_head[i];
+    choose_trained(t, o->frozen_layers);
+    return allocate(t);
 }
 
-static hone_err build(hone_tuner *t, const char *dir, uint64_t seed) {
+static hone_err build(hone_tuner *t, const char *dir, const hone_tuner_options *o) {
     int64_t pad_id = 0;
+    if (o->frozen_layers > t->config.layers)
+        return hone_err_new(HONE_E_INVALID, "%zu layers to freeze, the model has %zu",
+                            o->frozen_layers, t->config.layers);
     HONE_TRY(
         hone_json_int(t->config.raw, "config.json", "pad_token_id", -1, INT32_MAX, 0, &pad_id));
     t->pad_id = (int32_t)pad_id;
     HONE_TRY(hone_params_create(&t->config, &t->params));
-    HONE_TRY(load_file(t, dir, seed));
+    HONE_TRY(load(t, dir, o));
     HONE_TRY(hone_shapes_create(&t->config, HONE_DTYPE_F32, &t->shapes));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, &t->forward));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, true, &t->transposed));
-    HONE_TRY(hone_acts_init(&t->config, true, &t->acts));
+    hone_acts_plan plan = {.keep = true,
+                           .embeddings = t->trained.first == 0,
+                           .recompute = o->recompute,
+                           .first = t->first_layer};
+    HONE_TRY(hone_acts_init(&t->config, plan, &t->acts));
     t->weights = (hone_weights){&t->config, &t->params,  t->plain,
                                 &t->shapes, &t->forward, hone_ops_best()};
     t->fresh = true;
     return HONE_OK;
 }
 
-hone_err hone_tuner_create(const char *dir, hone_config config, uint64_t seed, hone_tuner **out) {
+hone_err hone_tuner_create(const char *dir, hone_config config, const hone_tuner_options *options,
+                           hone_tuner **out) {
     hone_tuner *t = calloc(1, sizeof *t);
     if (!t) {
         hone_config_done(&config);
         return hone_err_new(HONE_E_NOMEM, "no memory for a training");
     }
     t->config = config;
-    hone_err err = build(t, dir, seed);
+    hone_err err = build(t, dir, options);
     if (hone_failed(err))
         hone_tuner_destroy(t);
     else
@@ -165,6 +120,7 @@ void hone_tuner_destroy(hone_tuner *t) {
 
 const hone_config *hone_tuner_config(const hone_tuner *tuner) { return &tuner->config; }
 const hone_params *hone_tuner_params(const hone_tuner *tuner) { return &tuner->params; }
+const hone_trained *hone_tuner_trained(const hone_tuner *tuner) { return &tuner->trained; }
 bool hone_tuner_has_new_head(const hone_tuner *tuner) { return tuner->new_head; }
 float *hone_tuner_values(hone_tuner *tuner) { return tuner->values; }
 float *hone_tuner_grads(hone_tuner *tuner) { return tuner->grads; }
@@ -182,22 +138,24 @@ static bool is_overwritten(const hone_params *params, size_t index) {
 
 static void zero_piece(void *ctx, size_t index, size_t worker) {
     hone_tuner *t = ctx;
-    const hone_param *p = &t->params.items[index];
+    const hone_param *p = &t->trained.items[index];
     (void)worker;
-    if (!is_overwritten(&t->params, index))
-        memset(t->grads + p->offset, 0, p->count * sizeof *t->grads);
+    if (!is_overwritten(&t->params, (size_t)(p - t->params.items)))
+        memset(t->grads + (p->offset - t->trained.first), 0, p->count * sizeof *t->grads);
 }
 
 void hone_tuner_zero_grads(hone_tuner *tuner, hone_pool *pool) {
-    hone_pool_run(pool, tuner->params.count, zero_piece, tuner);
+    hone_pool_run(pool, tuner->trained.count, zero_piece, tuner);
     tuner->fresh = true;
 }
 
 /* The packings follow the values when somebody needs them. */
 static hone_err pack(hone_tuner *t, hone_pool *pool) {
     if (t->packed) return HONE_OK;
-    HONE_TRY(hone_packing_fill(&t->forward, &t->params, t->plain, pool));
-    HONE_TRY(hone_packing_fill(&t->transposed, &t->params, t->plain, pool));
+    hone_repack which = {t->filled ? t->first_layer : 0, ~UINT32_C(0), true};
+    HONE_TRY(hone_packing_refill(&t->forward, &t->params, t->plain, which, pool));
+    HONE_TRY(hone_packing_refill(&t->transposed, &t->params, t->plain, which, pool));
+    t->filled = true;
     t->packed = true;
     return HONE_OK;
 }
@@ -274,6 +232,9 @@ hone_err hone_tuner_backward(hone_tuner *t, hone_pool *pool, const hone_pack *ba
     hone_backward_run(&(hone_backward){.pass = &pass,
                                        .transposed = &t->transposed,
                                        .grads = t->grads,
+                                       .first_float = t->trained.first,
+                                       .first_layer = t->first_layer,
+                                       .embeddings = t->trained.first == 0,
                                        .fresh = t->fresh,
                                        .pad_id = t->pad_id,
                                        .dlogits = t->dlogits},

@@ -20,19 +20,34 @@
 
 typedef struct hone_tuner hone_tuner;
 
+typedef struct hone_tuner_options {
+    uint64_t seed;        /* of a new head */
+    size_t frozen_layers; /* the embeddings and so many layers stay as they are; 0 = none do */
+    bool recompute;       /* keep of a layer its input alone: less memory, the same bytes */
+} hone_tuner_options;
+
 /* Load dir's checkpoint; config (taken over, done by destroy) may have other labels than the
  * file, then the head is made new from seed. Where its labels are the file's and more behind
  * them, the file's rows of the head are kept and only the others are new. */
-HONE_NODISCARD hone_err hone_tuner_create(const char *dir, hone_config config, uint64_t seed,
-                                          hone_tuner **out);
+HONE_NODISCARD hone_err hone_tuner_create(const char *dir, hone_config config,
+                                          const hone_tuner_options *options, hone_tuner **out);
 void hone_tuner_destroy(hone_tuner *tuner);
 
 const hone_config *hone_tuner_config(const hone_tuner *tuner);
 const hone_params *hone_tuner_params(const hone_tuner *tuner);
 bool hone_tuner_has_new_head(const hone_tuner *tuner);
 
-/* The flat arrays, [params->total], aligned to 64; the gaps between tensors stay 0. After
- * writing values call hone_tuner_changed, so that the matrix engine packs them again. */
+/* What is trained: the end of the flat array. Whatever an optimiser keeps, it keeps of that. */
+typedef struct hone_trained {
+    const hone_param *items; /* [count]; their offsets are from `first` on */
+    size_t count;
+    size_t first, total; /* floats [first, total) of values */
+} hone_trained;
+const hone_trained *hone_tuner_trained(const hone_tuner *tuner);
+
+/* The flat arrays, values [params->total], grads [total - first], aligned to 64; the gaps
+ * between tensors stay 0. After writing values that are trained call hone_tuner_changed, so
+ * that the matrix engine packs them again. */
 float *hone_tuner_values(hone_tuner *tuner);
 float *hone_tuner_grads(hone_tuner *tuner);
 void hone_tuner_changed(hone_tuner *tuner);

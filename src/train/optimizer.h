@@ -21,8 +21,8 @@
 
 typedef struct hone_optimizer {
     hone_tuner *tuner; /* borrowed */
-    float *m, *v;      /* [total]: the moments, 0 at first */
-    size_t total;
+    float *m, *v;      /* [count]: the moments, 0 at first */
+    size_t count;      /* of the floats that are trained */
     hone_adamw_span *spans;
     size_t span_count;
     double *partials; /* of the norm */

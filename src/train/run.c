@@ -24,12 +24,17 @@ static void note(const hone_run_job *job, const char *sentence) {
 
 /* --- checkpoints -------------------------------------------------------------------- */
 
+/* What is trained of the flat array, [job->optimizer.count]. */
+static float *trained_values(const hone_run_job *job) {
+    return hone_tuner_values(job->tuner) + hone_tuner_trained(job->tuner)->first;
+}
+
 static size_t list_sections(hone_run_job *job, hone_section *out) {
-    size_t floats = job->optimizer.total * sizeof(float), count = 0;
+    size_t floats = job->optimizer.count * sizeof(float), count = 0;
     out[count++] = (hone_section){&job->state, sizeof job->state};
     out[count++] = (hone_section){job->epochs, job->options->epochs * sizeof *job->epochs};
     out[count++] = (hone_section){job->kept_classes, job->train.labels * sizeof *job->kept_classes};
-    out[count++] = (hone_section){hone_tuner_values(job->tuner), floats};
+    out[count++] = (hone_section){trained_values(job), floats};
     out[count++] = (hone_section){job->optimizer.m, floats};
     out[count++] = (hone_section){job->optimizer.v, floats};
     if (job->keeps_best) out[count++] = (hone_section){job->best, floats};
@@ -201,7 +206,7 @@ static void keep(hone_run_job *job, const hone_metrics *metrics) {
     if (metrics->classes)
         memcpy(job->kept_classes, metrics->classes, metrics->labels * sizeof *metrics->classes);
     if (job->keeps_best)
-        memcpy(job->best, hone_tuner_values(job->tuner), job->optimizer.total * sizeof(float));
+        memcpy(job->best, trained_values(job), job->optimizer.count * sizeof(float));
 }
 
 static hone_err evaluate(hone_run_job *job, hone_epoch *epoch) {
@@ -292,7 +297,9 @@ static hone_err fill_result(hone_run_job *job, hone_run_result *out) {
 
 static hone_err save(hone_run_job *job) {
     const hone_params *params = hone_tuner_params(job->tuner);
-    const float *values = job->keeps_best ? job->best : hone_tuner_values(job->tuner);
+    const float *values = hone_tuner_values(job->tuner);
+    if (job->keeps_best)
+        memcpy(trained_values(job), job->best, job->optimizer.count * sizeof(float));
     HONE_TRY(hone_folder_save(job->options->out, job->options->base, hone_tuner_config(job->tuner),
                               params, values));
     (void)unlink(job->checkpoint); /* there may be none; one too many does no harm */

@@ -37,6 +37,8 @@ typedef struct hone_run_options {
     double clip;             /* largest gradient norm; 0 = any */
     double dropout;          /* for every dropout of the model; below 0 = as its config says */
     size_t patience;         /* stop after so many epochs without improvement; 0 = never */
+    size_t frozen_layers;    /* the embeddings and so many layers stay as they are; 0 = none */
+    bool recompute;          /* activations: less memory, more time, the same bytes */
     size_t checkpoint_steps; /* steps between checkpoints; 0 = by time alone */
     size_t checkpoint_s;     /* seconds between checkpoints; 0 = by steps alone */
     uint64_t seed;           /* of order, dropout and a new head */

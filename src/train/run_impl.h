@@ -43,7 +43,7 @@ typedef struct hone_run_job {
     float *batch_numbers;  /* [batch_size] */
 
     hone_optimizer optimizer;
-    float *best; /* [params->total], with keeps_best */
+    float *best; /* [optimizer.count]: the trained values, with keeps_best */
 
     hone_run_state state;
     hone_epoch *epochs;               /* [options->epochs] */

@@ -74,7 +74,10 @@ static hone_err open_base(hone_run_job *job, const hone_dataset *train) {
         return err;
     }
     set_dropout(job, &config);
-    return hone_tuner_create(job->options->base, config, job->options->seed, &job->tuner);
+    hone_tuner_options options = {.seed = job->options->seed,
+                                  .frozen_layers = job->options->frozen_layers,
+                                  .recompute = job->options->recompute};
+    return hone_tuner_create(job->options->base, config, &options, &job->tuner);
 }
 
 /* Every example must suit the model: an odd tokenizer shall not show after an hour. */
@@ -115,10 +118,11 @@ static hone_err read_data(hone_run_job *job, const hone_dataset *train, const ho
 
 static hone_err reserve(hone_run_job *job) {
     const hone_run_options *o = job->options;
-    const hone_params *params = hone_tuner_params(job->tuner);
+    const hone_trained *trained = hone_tuner_trained(job->tuner);
     const hone_examples *examples = &job->train.examples;
     hone_arena *a = job->arena;
-    job->best = hone_arena_alloc(a, job->keeps_best ? params->total : 1, sizeof *job->best);
+    size_t count = trained->total - trained->first;
+    job->best = hone_arena_alloc(a, job->keeps_best ? count : 1, sizeof *job->best);
     job->order = hone_arena_alloc(a, examples->count, sizeof *job->order);
     job->batch_labels = hone_arena_alloc(a, o->batch_size, sizeof *job->batch_labels);
     job->batch_numbers = hone_arena_alloc(a, o->batch_size, sizeof *job->batch_numbers);
@@ -126,7 +130,7 @@ static hone_err reserve(hone_run_job *job) {
     job->kept_classes = hone_arena_alloc(a, job->train.labels, sizeof *job->kept_classes);
     if (!job->best || !job->order || !job->batch_labels || !job->batch_numbers || !job->epochs ||
         !job->kept_classes)
-        return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", params->total);
+        return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", count);
     HONE_TRY(hone_optimizer_init(a, job->tuner, &job->optimizer));
     return hone_batcher_init(a, examples, o->batch_size, o->micro_tokens, &job->batcher);
 }
@@ -155,7 +159,8 @@ static hone_fingerprint fingerprint_of(const hone_run_job *job) {
                               o->weight_decay,
                               o->clip,
                               o->dropout,
-                              (double)o->patience};
+                              (double)o->patience,
+                              (double)o->frozen_layers};
     const char *isa = hone_isa_name(hone_isa_best());
     hone_fingerprint f = {0};
     f.options = hone_hash_add(hone_hash_add(0, options, sizeof options), &o->seed, sizeof o->seed);

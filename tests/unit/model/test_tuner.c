@@ -31,12 +31,13 @@ static const char *join(const char *dir, const char *name) {
     return path;
 }
 
-static training start(const char *dir, const char *model_dir, size_t threads) {
+static training start_with(const char *dir, const char *model_dir, size_t threads,
+                           const hone_tuner_options *options) {
     training t = {0};
     hone_config config = {0};
     CHECK_OK(hone_config_load(model_dir, &config));
     CHECK_OK(hone_pool_create(threads, &t.pool));
-    CHECK_OK(hone_tuner_create(model_dir, config, 1, &t.tuner));
+    CHECK_OK(hone_tuner_create(model_dir, config, options, &t.tuner));
     t.batch = golden_load(join(dir, "batch.safetensors"));
     const hone_tensor *want = golden_tensor(t.batch.file, "labels");
     t.labels = calloc(want->count, sizeof *t.labels);
@@ -57,6 +58,10 @@ static training start(const char *dir, const char *model_dir, size_t threads) {
     t.recipe = json_load_file(join(dir, "losses.json"), 0, &error);
     assert_non_null(t.recipe);
     return t;
+}
+
+static training start(const char *dir, const char *model_dir, size_t threads) {
+    return start_with(dir, model_dir, threads, &(hone_tuner_options){.seed = 1});
 }
 
 static void stop(training *t) {
@@ -276,6 +281,63 @@ static void test_tuner__threads_do_not_change_a_bit(void **state) {
     free(first);
 }
 
+/* The gradient of two different parts with dropout, as a step adds them up. */
+static void step_of_two(training *t) {
+    hone_config *config = (hone_config *)(uintptr_t)hone_tuner_config(t->tuner);
+    config->hidden_dropout = config->attention_dropout = config->classifier_dropout = 0.1F;
+    hone_tune_step step = {.weight = 1.0F, .dropout = true, .seed = 7, .step = 3};
+    const hone_pack *all = &t->batch.pack;
+    hone_pack half = *all;
+    half.sequences = all->sequences / 2;
+    half.tokens = (size_t)all->starts[half.sequences];
+    double loss = 0.0;
+    hone_tuner_zero_grads(t->tuner, t->pool);
+    CHECK_OK(hone_tuner_backward(t->tuner, t->pool, all, t->targets, step, &loss));
+    step.micro = 1;
+    CHECK_OK(hone_tuner_backward(t->tuner, t->pool, &half, t->targets, step, &loss));
+}
+
+/* Frozen layers and recomputation change memory and time, not a bit of a gradient that is made. */
+static void same_gradient(const char *dir, const char *model_dir) {
+    training whole = start(dir, model_dir, 1);
+    size_t total = hone_tuner_params(whole.tuner)->total;
+    size_t layers = hone_tuner_config(whole.tuner)->layers;
+    assert_int_equal(hone_tuner_trained(whole.tuner)->first, 0);
+    step_of_two(&whole);
+    for (size_t frozen = 0; frozen <= layers; frozen++)
+        for (int recompute = 0; recompute < 2; recompute++) {
+            hone_tuner_options options = {1, frozen, recompute == 1};
+            training t = start_with(dir, model_dir, 1 + frozen, &options);
+            const hone_trained *trained = hone_tuner_trained(t.tuner);
+            const hone_param *first =
+                &hone_tuner_params(t.tuner)->items[hone_params_layer(frozen, HONE_Q_W)];
+            assert_int_equal(trained->first, frozen ? first->offset : 0);
+            assert_int_equal(trained->total, total);
+            step_of_two(&t);
+            assert_memory_equal(hone_tuner_grads(t.tuner),
+                                hone_tuner_grads(whole.tuner) + trained->first,
+                                (total - trained->first) * sizeof(float));
+            stop(&t);
+        }
+    stop(&whole);
+}
+
+static void test_tuner__frozen_and_recomputed_gradients_are_the_same(void **state) {
+    (void)state;
+    same_gradient(GOLDEN("train/bert"), GOLDEN("model/bert"));
+    same_gradient(GOLDEN("train/distilbert"), GOLDEN("model/distilbert"));
+}
+
+static void test_tuner__freezes_no_more_layers_than_there_are(void **state) {
+    (void)state;
+    hone_config config = {0};
+    hone_tuner *tuner = NULL;
+    CHECK_OK(hone_config_load(GOLDEN("model/bert"), &config));
+    hone_tuner_options options = {.frozen_layers = config.layers + 1};
+    CHECK_FAILS(hone_tuner_create(GOLDEN("model/bert"), config, &options, &tuner), HONE_E_INVALID,
+                "layers to freeze");
+}
+
 static void test_tuner__other_labels_get_a_new_head(void **state) {
     (void)state;
     const char *const names[] = {"a", "b", "c", "d", "e"};
@@ -283,7 +345,8 @@ static void test_tuner__other_labels_get_a_new_head(void **state) {
     hone_tuner *tuner = NULL;
     CHECK_OK(hone_config_load(GOLDEN("model/bert"), &config));
     CHECK_OK(hone_config_set_labels(&config, HONE_SINGLE_LABEL, names, 5));
-    CHECK_OK(hone_tuner_create(GOLDEN("model/bert"), config, 1, &tuner));
+    CHECK_OK(
+        hone_tuner_create(GOLDEN("model/bert"), config, &(hone_tuner_options){.seed = 1}, &tuner));
     assert_true(hone_tuner_has_new_head(tuner));
     assert_int_equal(hone_tuner_config(tuner)->labels, 5);
     hone_tuner_destroy(tuner);
@@ -300,8 +363,9 @@ static void test_tuner__a_head_grows_by_new_labels(void **state) {
     for (size_t i = 0; i < count; i++) names[i] = config.label_names[i];
     names[count] = "another";
     CHECK_OK(hone_config_set_labels(&more, HONE_SINGLE_LABEL, names, count + 1));
-    CHECK_OK(hone_tuner_create(GOLDEN("model/bert"), config, 1, &old));
-    CHECK_OK(hone_tuner_create(GOLDEN("model/bert"), more, 1, &new));
+    CHECK_OK(
+        hone_tuner_create(GOLDEN("model/bert"), config, &(hone_tuner_options){.seed = 1}, &old));
+    CHECK_OK(hone_tuner_create(GOLDEN("model/bert"), more, &(hone_tuner_options){.seed = 1}, &new));
     assert_false(hone_tuner_has_new_head(new));
     for (int slot = HONE_HEAD_W; slot <= HONE_HEAD_B; slot++) {
         const hone_params *a = hone_tuner_params(old), *b = hone_tuner_params(new);
@@ -331,6 +395,8 @@ int main(void) {
         cmocka_unit_test(test_tuner__micro_batches_add_up),
         cmocka_unit_test(test_tuner__dropout_gradient_matches_finite_differences),
         cmocka_unit_test(test_tuner__threads_do_not_change_a_bit),
+        cmocka_unit_test(test_tuner__frozen_and_recomputed_gradients_are_the_same),
+        cmocka_unit_test(test_tuner__freezes_no_more_layers_than_there_are),
         cmocka_unit_test(test_tuner__other_labels_get_a_new_head),
         cmocka_unit_test(test_tuner__a_head_grows_by_new_labels),
     };

@@ -57,7 +57,7 @@ static void follow(const char *dir, const char *model_dir, size_t threads) {
     CHECK_OK(hone_arena_create((size_t)256 << 20, &arena));
     CHECK_OK(hone_pool_create(threads, &pool));
     CHECK_OK(hone_config_load(model_dir, &config));
-    CHECK_OK(hone_tuner_create(model_dir, config, 1, &tuner));
+    CHECK_OK(hone_tuner_create(model_dir, config, &(hone_tuner_options){.seed = 1}, &tuner));
     CHECK_OK(hone_optimizer_init(arena, tuner, &optimizer));
 
     (void)snprintf(path, sizeof path, "%s/batch.safetensors", dir);
@@ -137,7 +137,8 @@ static void test_optimizer__refuses_what_is_not_finite(void **state) {
     CHECK_OK(hone_arena_create((size_t)16 << 20, &arena));
     CHECK_OK(hone_pool_create(1, &pool));
     CHECK_OK(hone_config_load(GOLDEN("model/bert"), &config));
-    CHECK_OK(hone_tuner_create(GOLDEN("model/bert"), config, 1, &tuner));
+    CHECK_OK(
+        hone_tuner_create(GOLDEN("model/bert"), config, &(hone_tuner_options){.seed = 1}, &tuner));
     CHECK_OK(hone_optimizer_init(arena, tuner, &optimizer));
     float before = hone_tuner_values(tuner)[5];
     hone_tuner_grads(tuner)[9] = NAN;
