@@ -23,6 +23,7 @@ demo: all
 # Every test; the last line is the count. tests/run.py --help: parts of it.
 test: all
 	@[ -x /usr/bin/chromium ] || tools/install_packages chromium
+	@command -v valgrind >/dev/null || tools/install_packages valgrind
 	@tests/run.py --build $(BUILD)
 
 # The server killed 200 times instead of 20, and 100 power cuts.

@@ -7,6 +7,7 @@
     release    slow unit programs (release_tests of a room's meson.build), from the release tree
     isa        the arithmetic again, as on lesser processors: the programs of ISA_ROOMS and the command
                line's tests of models, from the release tree, for each narrower HONE_ISA of this machine
+    counts     instructions of tokenizer, parsers and HTTP under callgrind, beside those recorded (tests/count/)
     cli        tests/cli/test_*.py against the release binary
     server     tests/server/test_*.py: a running server of the release binary, driven by boto3
     races      some of them (RACES) against a server built with the thread sanitizer
@@ -31,7 +32,7 @@ from harness import docs, venv  # noqa: E402
 from harness.report import Case, Report  # noqa: E402
 from harness.tree import ROOT, TREES, Tree  # noqa: E402
 
-STAGES = ['checks', 'unit', 'fuzz', 'release', 'isa', 'cli', 'server', 'races', 'ui']
+STAGES = ['checks', 'unit', 'fuzz', 'release', 'isa', 'counts', 'cli', 'server', 'races', 'ui']
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
 # What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. The
 # rest is arithmetic, which the sanitizer makes some ten times slower.
@@ -184,12 +185,15 @@ def main():
             jobs = units(tree, 'unit', args.match) if 'unit' in stages else []
             jobs += replays(tree, args.match) if 'fuzz' in stages else []
             run_all(report, jobs, os.cpu_count() or 1)
-    if {'release', 'isa', 'cli', 'server', 'ui'} & set(stages):
+    if {'release', 'isa', 'counts', 'cli', 'server', 'ui'} & set(stages):
         tree = Tree(args.tree or args.build)
         if built(report, tree):
             jobs = units(tree, 'unit-release', args.match) if 'release' in stages else []
             if 'isa' in stages:
                 jobs += isa_tests(tree, args.match)
+            if 'counts' in stages and not args.tree and args.match.search('counts'):
+                script = str(ROOT / 'tests' / 'count' / 'run.py')
+                jobs.append(('counts', [sys.executable, script, '--build', args.build], {}, True))
             if 'cli' in stages:
                 jobs += python_tests(ROOT / 'tests' / 'cli', tree.path / 'hone', args.match)
             if 'server' in stages:
