@@ -15,7 +15,9 @@ typedef struct command {
     const char *about;
 } command;
 
+/* HONE_WITH_SERVER is 0 in the engine alone, -Dserver=false. */
 static const command commands[] = {
+#if HONE_WITH_SERVER
     {"import", hone_cmd_import, "check labelled files and send them to the server"},
     {"run", hone_cmd_run, "start a pipeline and watch it"},
     {"runs", hone_cmd_runs, "runs of pipelines: list, show, stop"},
@@ -30,6 +32,8 @@ static const command commands[] = {
     {"teams", hone_cmd_teams, "teams of reviewers: list, create, add, remove"},
     {"users", hone_cmd_users, "people: list, invite"},
     {"serve", hone_cmd_serve, "serve everything: protocols, portal, endpoints, pipelines"},
+    {"job", hone_cmd_job, NULL}, /* not for people */
+#endif
     {"pull", hone_cmd_pull, "get a base model from the hub, a folder or a wheel"},
     {"bench", hone_cmd_bench, "measure the speed"},
     {"train", hone_cmd_train, "fine-tune a model on labelled texts"},
@@ -38,7 +42,6 @@ static const command commands[] = {
     {"embed", hone_cmd_embed, "embeddings of texts"},
     {"tokenize", hone_cmd_tokenize, "texts to token ids and offsets"},
     {"version", hone_cmd_version, "print the version"},
-    {"job", hone_cmd_job, NULL}, /* not for people */
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -55,6 +55,7 @@ static dnnl_status_t the_status;
 /* oneDNN stays within what runs here, of its own instruction sets. Where HONE_ISA does not
  * narrow it, it may find wider ones than we know. */
 static dnnl_status_t limit_onednn(void) {
+#if defined(__x86_64__)
     static const dnnl_cpu_isa_t isas[HONE_ISA_COUNT] = {
         [HONE_ISA_GENERIC] = dnnl_cpu_isa_sse41,
         [HONE_ISA_AVX2] = dnnl_cpu_isa_avx2,
@@ -63,6 +64,9 @@ static dnnl_status_t limit_onednn(void) {
         [HONE_ISA_AVX512_BF16] = dnnl_cpu_isa_avx512_core_bf16,
     };
     return hone_isa_is_limited() ? dnnl_set_max_cpu_isa(isas[hone_isa_best()]) : dnnl_success;
+#else
+    return dnnl_success; /* nothing to choose from */
+#endif
 }
 
 static void start_onednn(void) {
