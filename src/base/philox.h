@@ -37,6 +37,7 @@ typedef enum hone_stream {
     HONE_STREAM_HEAD_INIT = 2,
     HONE_STREAM_DROPOUT = 3,
     HONE_STREAM_SAMPLE = 4,
+    HONE_STREAM_ADAPTER_INIT = 5,
 } hone_stream;
 
 /* A float in (0, 1), never 0 and never 1: safe under a logarithm. From 23 bits, because the

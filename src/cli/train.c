@@ -10,17 +10,22 @@
 #include "train/run.h"
 #include "train/targets.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static const size_t memory_max = (size_t)256 << 30;
+/* Adapters start at nothing and are small: they want larger steps than whole weights. */
+static const double lora_lr_default = 5e-4, lora_alpha_default = 16;
+enum { LORA_RANK_DEFAULT = 8 };
 static const double tty_interval_s = 0.2, log_interval_s = 30;
 
 typedef struct train_args {
     const char *train, *eval, *problem, *mode, *pooling;
     size_t threads;
     double penalty;
+    double lr; /* NaN = not given */
     hone_run_options run;
     hone_import_options import;
 } train_args;
@@ -41,9 +46,20 @@ static hone_err parse(int argc, char **argv, train_args *a, bool *help_shown) {
         {"eval", "FILE", "texts to measure on after each epoch", HONE_OPT_STR, &a->eval, false},
         HONE_DATA_OPTIONS(a->import),
         {"mode", "MODE",
-         "full (default): train every weight. head: fit a classifier on the frozen model's "
-         "embeddings, in seconds",
+         "full (default): train every weight. lora: train small adapters of the layers, and the "
+         "head. head: fit a classifier on the frozen model's embeddings, in seconds",
          HONE_OPT_STR, &a->mode, false},
+        {"lora-rank", "N", "lora: default 8", HONE_OPT_SIZE, &r->lora.rank, false},
+        {"lora-alpha", "X", "lora: adapters weigh alpha / rank, default 16", HONE_OPT_FLOAT,
+         &r->lora.alpha, false},
+        {"lora-dropout", "P", "lora: of the adapters' inputs, default 0", HONE_OPT_FLOAT,
+         &r->lora.dropout, false},
+        {"lora-targets", "NAMES",
+         "lora: layers that get adapters, by the ends of their Hugging Face names, separated by "
+         "commas, or all-linear; default query,value (DistilBERT: q_lin,v_lin)",
+         HONE_OPT_STR, &r->lora.targets, false},
+        {"merge", NULL, "lora: write the whole model, with the adapters added to its weights",
+         HONE_OPT_FLAG, &r->merge, false},
         {"pooling", "WHAT",
          "head: embed a text as the mean (default) of its tokens, or as the first", HONE_OPT_STR,
          &a->pooling, false},
@@ -57,7 +73,8 @@ static hone_err parse(int argc, char **argv, train_args *a, bool *help_shown) {
          "a batch is worked through in parts of at most N tokens whose gradients are added up, to "
          "bound memory; default 4096",
          HONE_OPT_SIZE, &r->micro_tokens, false},
-        {"lr", "X", "highest learning rate, default 5e-5", HONE_OPT_FLOAT, &r->lr, false},
+        {"lr", "X", "highest learning rate, default 5e-5; lora: 5e-4", HONE_OPT_FLOAT, &a->lr,
+         false},
         {"warmup", "X", "steps if 1 or more, else share of all steps; default 0.1", HONE_OPT_FLOAT,
          &r->warmup, false},
         {"weight-decay", "X", "of matrices, default 0.01", HONE_OPT_FLOAT, &r->weight_decay, false},
@@ -179,11 +196,43 @@ static hone_err print(const hone_run_result *r) {
     return hone_metrics_print(object);
 }
 
-/* Whether it is a head that is to be trained, and that no flag of the other mode is given. */
-static hone_err choose_mode(const train_args *a, hone_head_options *head, bool *is_head) {
-    *is_head = a->mode && strcmp(a->mode, "head") == 0;
-    if (a->mode && !*is_head && strcmp(a->mode, "full") != 0)
-        return hone_err_new(HONE_E_INVALID, "--mode %s: expected full or head", a->mode);
+typedef enum mode { MODE_FULL, MODE_LORA, MODE_HEAD } mode;
+
+static hone_err parse_mode(const char *name, mode *out) {
+    static const char *const names[] = {"full", "lora", "head"};
+    *out = MODE_FULL;
+    for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *out = (mode)i;
+            return HONE_OK;
+        }
+    if (!name) return HONE_OK;
+    return hone_err_new(HONE_E_INVALID, "--mode %s: expected full, lora or head", name);
+}
+
+/* The flags of adapters, which nothing else may have; rank, alpha and rate have defaults. */
+static hone_err choose_lora(train_args *a, mode is) {
+    hone_run_options *r = &a->run;
+    bool given = r->lora.rank != LORA_RANK_DEFAULT || r->lora.alpha != lora_alpha_default ||
+                 r->lora.dropout != 0 || r->lora.targets || r->merge;
+    if (is != MODE_LORA && given)
+        return hone_err_new(HONE_E_INVALID, "--lora-... and --merge go with --mode lora");
+    if (is == MODE_LORA && r->lora.rank == 0)
+        return hone_err_new(HONE_E_INVALID, "--lora-rank 0: expected at least 1");
+    if (is != MODE_LORA) r->lora.rank = 0;
+    if (!isnan(a->lr))
+        r->lr = a->lr;
+    else if (is == MODE_LORA)
+        r->lr = lora_lr_default;
+    return HONE_OK;
+}
+
+/* What is to be trained, and that no flag of another mode is given. */
+static hone_err choose_mode(train_args *a, hone_head_options *head, bool *is_head) {
+    mode is = MODE_FULL;
+    HONE_TRY(parse_mode(a->mode, &is));
+    HONE_TRY(choose_lora(a, is));
+    *is_head = is == MODE_HEAD;
     if (!*is_head && (a->pooling || a->penalty != 0))
         return hone_err_new(HONE_E_INVALID, "--pooling and --penalty go with --mode head");
     if (*is_head && a->run.problem != HONE_SINGLE_LABEL)
@@ -198,7 +247,7 @@ static hone_err choose_mode(const train_args *a, hone_head_options *head, bool *
     return hone_train_head_options(a->pooling, a->penalty, head);
 }
 
-static hone_err run(const train_args *args, hone_arena *arena, hone_pool *pool) {
+static hone_err run(train_args *args, hone_arena *arena, hone_pool *pool) {
     hone_dataset train, eval;
     hone_run_result result;
     hone_head_options head;
@@ -221,7 +270,8 @@ static hone_err run(const train_args *args, hone_arena *arena, hone_pool *pool) 
 }
 
 hone_err hone_cmd_train(int argc, char **argv) {
-    train_args args = {.run = hone_run_defaults()};
+    train_args args = {.run = hone_run_defaults(), .lr = NAN};
+    args.run.lora = (hone_lora_options){.rank = LORA_RANK_DEFAULT, .alpha = lora_alpha_default};
     bool help_shown = false;
     hone_err err = parse(argc, argv, &args, &help_shown);
     if (hone_failed(err) || help_shown) return err;

@@ -66,9 +66,13 @@ void hone_backward_done(hone_backward_scratch *s) {
     *s = (hone_backward_scratch){0};
 }
 
+/* NULL where nothing is trained. */
 static float *grad_of(const hone_backward *b, size_t index) {
-    return b->grads + b->pass->weights->params->items[index].offset - b->first_float;
+    size_t offset = b->pass->weights->params->items[index].offset;
+    return offset < b->first_float ? NULL : b->grads + (offset - b->first_float);
 }
+
+static float *part_of(float *grad, size_t offset) { return grad ? grad + offset : NULL; }
 
 static float *layer_grad(const phase *ph, hone_layer_slot slot) {
     return grad_of(ph->b, hone_params_layer(ph->layer, slot));
@@ -241,16 +245,16 @@ static weight_grad slot_grad(const phase *ph, size_t slot) {
                              .rows = rows,
                              .dy = ph->s->dmiddle + c * hone_padded_rows(rows) * chunk,
                              .x = acts->y,
-                             .dw = layer_grad(ph, HONE_UP_W) + c * chunk * hidden,
+                             .dw = part_of(layer_grad(ph, HONE_UP_W), c * chunk * hidden),
                              .dw_stride = hidden,
-                             .db = layer_grad(ph, HONE_UP_B) + c * chunk};
+                             .db = part_of(layer_grad(ph, HONE_UP_B), c * chunk)};
     c -= chunks;
     return (weight_grad){.out = hidden,
                          .in = chunk,
                          .rows = rows,
                          .dy = ph->s->da2,
                          .x = acts->middle + c * hone_padded_rows(rows) * chunk,
-                         .dw = layer_grad(ph, HONE_DOWN_W) + c * chunk,
+                         .dw = part_of(layer_grad(ph, HONE_DOWN_W), c * chunk),
                          .dw_stride = w->config->intermediate,
                          .db = c == 0 ? layer_grad(ph, HONE_DOWN_B) : NULL};
 }
@@ -350,17 +354,56 @@ static void run_tiles(phase *ph, size_t rows, hone_pool_fn *fn) {
     hone_pool_run(ph->b->pass->pool, ph->tiling.tiles, fn, ph);
 }
 
-static void layer_grads(const hone_backward *b, hone_backward_scratch *s, size_t layer) {
+/* The linear layer of a slot; both sides of the feed-forward layer are of all its chunks. */
+static hone_linear linear_of(const phase *ph, hone_lora_slot slot) {
+    size_t chunks = ph->b->pass->weights->shapes->chunks;
+    bool is_up = slot == HONE_LORA_UP, is_down = slot == HONE_LORA_DOWN;
+    weight_grad g = slot_grad(ph, is_down ? HONE_PACK_UP + chunks : (size_t)slot);
+    size_t wide = ph->b->pass->weights->config->intermediate;
+    return (hone_linear){.rows = g.rows,
+                         .out = is_up ? wide : g.out,
+                         .out_parts = is_up ? chunks : 1,
+                         .dy = g.dy,
+                         .in = is_down ? wide : g.in,
+                         .in_parts = is_down ? chunks : 1,
+                         .x = g.x};
+}
+
+static hone_err adapter_grads(const phase *ph) {
+    const hone_backward *b = ph->b;
+    const hone_weights *w = b->pass->weights;
+    for (unsigned i = 0; i < HONE_LORA_SLOTS; i++) {
+        hone_lora_slot slot = (hone_lora_slot)i;
+        if (!hone_lora_has(b->lora, ph->layer, slot)) continue;
+        hone_linear linear = linear_of(ph, slot);
+        size_t index = hone_lora_index(b->lora, w->params, ph->layer, slot);
+        hone_lora_grad grad = {.lora = b->lora,
+                               .linear = &linear,
+                               .a = w->plain[index],
+                               .b = w->plain[index + 1],
+                               .accumulate = !b->fresh,
+                               .da = grad_of(b, index),
+                               .db = grad_of(b, index + 1)};
+        HONE_TRY(hone_lora_grad_run(b->lora_work, b->pass->pool, &grad));
+    }
+    return HONE_OK;
+}
+
+static hone_err layer_grads(const hone_backward *b, hone_backward_scratch *s, size_t layer) {
     const hone_pass *pass = b->pass;
     bool compact = hone_pass_is_compact(pass, layer);
     phase ph = {.b = b, .s = s, .layer = layer, .dout = compact ? s->dfirst : s->dx};
     run_tiles(&ph, hone_pass_rows(pass, layer), layer_tile);
     hone_pool_run(pass->pool, pass->batch->sequences * pass->weights->config->heads,
                   attention_piece, &ph);
-    run_weights(&ph);
-    if (layer == b->first_layer && !b->embeddings) return;
+    if (b->lora->rank > 0)
+        HONE_TRY(adapter_grads(&ph));
+    else
+        run_weights(&ph);
+    if (layer == b->first_layer && !b->embeddings) return HONE_OK;
     if (compact) run_tiles(&ph, pass->batch->sequences, first_q_tile);
     run_tiles(&ph, pass->batch->tokens, input_tile);
+    return HONE_OK;
 }
 
 /* Gradients of the classifier, and dpooled = dlogits W through dropout and activation. Few
@@ -474,16 +517,17 @@ static void embedding_grads(phase *ph) {
                   ph);
 }
 
-void hone_backward_run(const hone_backward *b, hone_backward_scratch *s) {
+hone_err hone_backward_run(const hone_backward *b, hone_backward_scratch *s) {
     const hone_pass *pass = b->pass;
     phase ph = {.b = b, .s = s};
     classifier_grads(b, s);
     weight_grad pooler = pooler_grad(&ph);
-    hone_pool_run(pass->pool, blocks_of(&pooler), pooler_weights_piece, &ph);
+    if (b->pool) hone_pool_run(pass->pool, blocks_of(&pooler), pooler_weights_piece, &ph);
     if (b->first_layer < pass->layers) run_tiles(&ph, pass->batch->sequences, pooler_tile);
     for (size_t layer = pass->layers; layer-- > b->first_layer;) {
         if (pass->acts->plan.recompute && layer + 1 < pass->layers) hone_pass_again(pass, layer);
-        layer_grads(b, s, layer);
+        HONE_TRY(layer_grads(b, s, layer));
     }
     if (b->embeddings) embedding_grads(&ph);
+    return HONE_OK;
 }

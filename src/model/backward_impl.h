@@ -10,6 +10,7 @@
 #define HONE_MODEL_BACKWARD_IMPL_H
 
 #include "model/encoder_impl.h"
+#include "model/lora_impl.h"
 
 typedef struct hone_backward {
     const hone_pass *pass;          /* the forward pass, first_only */
@@ -18,6 +19,9 @@ typedef struct hone_backward {
     size_t first_float;             /* what lies before it in the flat array is not trained */
     size_t first_layer;             /* nor is any layer before this */
     bool embeddings;                /* they are trained, which is to be so for layer 0 alone */
+    bool pool;                      /* the pooler is */
+    const hone_lora *lora;          /* of the layers adapters alone are; rank 0 = all is */
+    hone_lora_work *lora_work;      /* reserved */
     bool fresh;                     /* matrices of layers and pooler: written instead of added to */
     int32_t pad_id;                 /* its embedding has no gradient, as in PyTorch; -1 = none */
     const float *dlogits;           /* [sequences, labels] */
@@ -40,7 +44,9 @@ HONE_NODISCARD hone_err hone_backward_reserve(hone_backward_scratch *scratch,
                                               const hone_pass *pass);
 void hone_backward_done(hone_backward_scratch *scratch);
 
-/* grads += the gradient. scratch was reserved for the pass. */
-void hone_backward_run(const hone_backward *backward, hone_backward_scratch *scratch);
+/* grads += the gradient. scratch was reserved for the pass. INVALID when the engine refuses to
+ * pack an adapter. */
+HONE_NODISCARD hone_err hone_backward_run(const hone_backward *backward,
+                                          hone_backward_scratch *scratch);
 
 #endif

@@ -334,6 +334,20 @@ hone_err hone_config_parse(hone_str bytes, const char *where, hone_config *out) 
     return config_from(raw, where, out);
 }
 
+static bool has_file(const char *dir, const char *name) {
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", dir, name) < 0) return false;
+    bool found = hone_file_exists(path);
+    free(path);
+    return found;
+}
+
+hone_err hone_config_refuse_adapter(const char *dir) {
+    if (has_file(dir, "model.safetensors") || !has_file(dir, "adapter_config.json")) return HONE_OK;
+    return hone_err_new(HONE_E_INVALID,
+                        "'%s' is an adapter, no model: add it to its base with 'hone merge'", dir);
+}
+
 hone_err hone_config_load(const char *dir, hone_config *out) {
     char *path = NULL;
     if (asprintf(&path, "%s/config.json", dir) < 0)

@@ -58,4 +58,7 @@ HONE_NODISCARD hone_err hone_config_save(const hone_config *config, const char *
 
 void hone_config_done(hone_config *config);
 
+/* INVALID where dir holds an adapter and no weights of a model: it says what to do with one. */
+HONE_NODISCARD hone_err hone_config_refuse_adapter(const char *dir);
+
 #endif

@@ -80,7 +80,8 @@ const void *hone_packing_get_pool(const hone_packing *packing);
 typedef struct hone_weights {
     const hone_config *config;
     const hone_params *params;
-    const float *const *plain; /* [params->count]; layer matrices may be NULL: they are packed */
+    const float *const *plain; /* [params->count + params->extra]; layer matrices may be NULL:
+                                  they are packed */
     const hone_shapes *shapes;
     const hone_packing *packing;
     const hone_ops *ops;

@@ -186,6 +186,7 @@ hone_err hone_model_open(const char *dir, hone_dtype dtype, hone_pool *pool, hon
     if (asprintf(&path, "%s/model.safetensors", dir) < 0) path = NULL;
     if (asprintf(&config_path, "%s/config.json", dir) < 0) config_path = NULL;
     if (!path || !config_path) err = hone_err_new(HONE_E_NOMEM, "no memory for a path");
+    if (!hone_failed(err)) err = hone_config_refuse_adapter(dir);
     if (!hone_failed(err) && !identify(path, &weights))
         err = hone_err_new(HONE_E_NOT_FOUND, "no model.safetensors in '%s'", dir);
     if (!hone_failed(err)) {

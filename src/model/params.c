@@ -141,6 +141,20 @@ void hone_params_done(hone_params *params) {
     *params = (hone_params){0};
 }
 
+hone_err hone_params_append(hone_params *params, const char *name, size_t rows, size_t columns) {
+    size_t index = params->count + params->extra;
+    hone_param *items = realloc(params->items, (index + 1) * sizeof *items);
+    if (!items)
+        return hone_err_new(HONE_E_NOMEM, "no memory for a table of %zu tensors", index + 1);
+    params->items = items;
+    items[index] = (hone_param){0};
+    assert(strlen(name) < sizeof items[index].name);
+    (void)snprintf(items[index].name, sizeof items[index].name, "%s", name);
+    HONE_TRY(place(params, &items[index], rows, columns));
+    params->extra++;
+    return HONE_OK;
+}
+
 /* ---- finding them in a file ---- */
 
 /* Old checkpoints, converted from TensorFlow, call a norm's weight gamma and its bias beta. */
@@ -208,13 +222,13 @@ static void format_shape(const int64_t *dims, size_t rank, char out[static 192])
         len += (size_t)snprintf(out + len, 192 - len, "%s%lld", i ? "," : "", (long long)dims[i]);
 }
 
-static hone_err check_tensor(const hone_param *p, const hone_tensor *t) {
+hone_err hone_param_check(const hone_param *p, const hone_tensor *t, const char *who) {
     if (t->rank != p->rank || memcmp(t->dims, p->dims, p->rank * sizeof *p->dims) != 0) {
         char is[192], expected[192];
         format_shape(t->dims, t->rank, is);
         format_shape(p->dims, p->rank, expected);
-        return hone_err_new(HONE_E_CORRUPT, "weight '%s' is [%s], config.json asks for [%s]",
-                            t->name, is, expected);
+        return hone_err_new(HONE_E_CORRUPT, "weight '%s' is [%s], %s for [%s]", t->name, is, who,
+                            expected);
     }
     if (t->dtype != HONE_F32 && t->dtype != HONE_F16 && t->dtype != HONE_BF16)
         return hone_err_new(HONE_E_CORRUPT, "weight '%s' is not of type F32, F16 or BF16", t->name);
@@ -244,7 +258,7 @@ hone_err hone_params_find(const hone_params *params, const hone_safetensors *fil
         found[i] = p->rank ? look_up(file, p->name) : NULL;
         if (p->rank && !found[i] && i < first_head)
             return hone_err_new(HONE_E_NOT_FOUND, "weight '%s' is missing", p->name);
-        if (found[i]) HONE_TRY(check_tensor(p, found[i]));
+        if (found[i]) HONE_TRY(hone_param_check(p, found[i], "config.json asks"));
     }
     return check_head(params, found);
 }

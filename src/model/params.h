@@ -68,14 +68,19 @@ typedef struct hone_param {
 } hone_param;
 
 typedef struct hone_params {
-    size_t count; /* HONE_EMBED_SLOTS + layers * HONE_LAYER_SLOTS + HONE_HEAD_SLOTS */
-    size_t total; /* floats in the flat array, gaps of alignment included */
-    hone_param *items;
+    size_t count;      /* HONE_EMBED_SLOTS + layers * HONE_LAYER_SLOTS + HONE_HEAD_SLOTS */
+    size_t total;      /* floats in the flat array, gaps of alignment included */
+    size_t extra;      /* tensors behind those: of adapters */
+    hone_param *items; /* [count + extra] */
 } hone_params;
 
 /* The tensors that config asks for. NOMEM, INVALID when a size overflows. */
 HONE_NODISCARD hone_err hone_params_create(const hone_config *config, hone_params *out);
 void hone_params_done(hone_params *params);
+
+/* A matrix more, of no model's but an adapter's. NOMEM, INVALID. */
+HONE_NODISCARD hone_err hone_params_append(hone_params *params, const char *name, size_t rows,
+                                           size_t columns);
 
 static inline size_t hone_params_layer(size_t layer, hone_layer_slot slot) {
     return HONE_EMBED_SLOTS + layer * HONE_LAYER_SLOTS + (size_t)slot;
@@ -83,6 +88,11 @@ static inline size_t hone_params_layer(size_t layer, hone_layer_slot slot) {
 static inline size_t hone_params_head(const hone_params *params, hone_head_slot slot) {
     return params->count - HONE_HEAD_SLOTS + (size_t)slot;
 }
+
+/* CORRUPT unless tensor has p's shape, a dtype of floats, and finite values. who says in the
+ * message what the shape comes from: "config.json asks". */
+HONE_NODISCARD hone_err hone_param_check(const hone_param *p, const hone_tensor *tensor,
+                                         const char *who);
 
 /* For every parameter, its tensor in file (with or without the `bert.` / `distilbert.`
  * prefix, `gamma`/`beta` for old norms), or NULL where a new head must be made: the head's

@@ -4,6 +4,7 @@
 
 #include "model/backward_impl.h"
 #include "model/encoder_impl.h"
+#include "model/lora_impl.h"
 #include "model/values.h"
 
 #include <math.h>
@@ -18,7 +19,10 @@ struct hone_tuner {
     hone_trained trained;
     size_t first_layer;  /* that is trained */
     float *grads;        /* [trained.total - trained.first] */
-    const float **plain; /* [params.count], into values */
+    const float **plain; /* [params.count + params.extra], into values or merged */
+    hone_lora lora;
+    float *merged; /* the weights that have adapters, with them */
+    hone_lora_work lora_work;
     hone_shapes shapes;
     hone_packing forward, transposed;
     hone_weights weights;
@@ -34,32 +38,64 @@ struct hone_tuner {
 };
 
 static hone_err allocate(hone_tuner *t) {
-    t->grads = hone_values_alloc(t->params.total - t->trained.first);
-    t->plain = calloc(t->params.count, sizeof(const float *));
+    const hone_params *params = &t->params;
+    t->grads = hone_values_alloc(params->total - t->trained.first);
+    t->plain = calloc(params->count + params->extra, sizeof(const float *));
     if (!t->grads || !t->plain)
         return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters",
-                            t->params.total - t->trained.first);
-    for (size_t i = 0; i < t->params.count; i++)
-        t->plain[i] = t->values + t->params.items[i].offset;
+                            params->total - t->trained.first);
+    for (size_t i = 0; i < params->count + params->extra; i++)
+        t->plain[i] = t->values + params->items[i].offset;
     return HONE_OK;
 }
 
-/* Embeddings, layers and head stand one behind the other: what is trained is the end. */
-static void choose_trained(hone_tuner *t, size_t frozen_layers) {
+/* Embeddings, layers, head and adapters stand one behind the other: what is trained is the
+ * end. Where the layers have adapters it begins with what is new of the head, or with the
+ * classifier, which always is as good as new. */
+static void choose_trained(hone_tuner *t, size_t frozen_layers, bool pool) {
     size_t index = frozen_layers > 0 ? hone_params_layer(frozen_layers, HONE_Q_W) : 0;
+    if (t->lora.rank > 0) index = hone_params_head(&t->params, pool ? HONE_POOL_W : HONE_HEAD_W);
     t->trained = (hone_trained){.items = t->params.items + index,
-                                .count = t->params.count - index,
+                                .count = t->params.count + t->params.extra - index,
                                 .first = t->params.items[index].offset,
                                 .total = t->params.total};
     t->first_layer = frozen_layers;
+}
+
+/* Is this parameter trained itself? */
+static bool is_trained(const hone_tuner *t, size_t index) {
+    return t->params.items[index].offset >= t->trained.first;
 }
 
 static hone_err load(hone_tuner *t, const char *dir, const hone_tuner_options *o) {
     bool made_head[HONE_HEAD_SLOTS] = {false};
     HONE_TRY(hone_values_load(dir, &t->config, &t->params, o->seed, &t->values, made_head));
     for (size_t i = 0; i < HONE_HEAD_SLOTS; i++) t->new_head = t->new_head || made_head[i];
-    choose_trained(t, o->frozen_layers);
+    /* PEFT takes a name's end for the name, so to it a pre_classifier is a classifier, too. */
+    bool pool = made_head[HONE_POOL_W] || t->config.family == HONE_DISTILBERT;
+    choose_trained(t, o->frozen_layers, pool);
     return allocate(t);
+}
+
+/* Room for the weights with their adapters, which the passes run on. */
+static hone_err add_adapters(hone_tuner *t, uint64_t seed) {
+    if (t->lora.rank == 0) return HONE_OK;
+    size_t total = 0;
+    hone_lora_init(&t->lora, &t->params, t->config.layers, seed, t->values);
+    for (size_t i = 0; i < HONE_LORA_SLOTS; i++)
+        if (hone_lora_has(&t->lora, t->first_layer, (hone_lora_slot)i))
+            total += t->params.items[hone_lora_weight(0, (hone_lora_slot)i)].count;
+    t->merged = hone_values_alloc(total * (t->config.layers - t->first_layer));
+    if (!t->merged) return hone_err_new(HONE_E_NOMEM, "no memory for adapted weights");
+    float *at = t->merged;
+    for (size_t layer = t->first_layer; layer < t->config.layers; layer++)
+        for (size_t i = 0; i < HONE_LORA_SLOTS; i++) {
+            if (!hone_lora_has(&t->lora, layer, (hone_lora_slot)i)) continue;
+            size_t index = hone_lora_weight(layer, (hone_lora_slot)i);
+            t->plain[index] = at;
+            at += t->params.items[index].count;
+        }
+    return hone_lora_work_create(&t->lora, &t->config, &t->shapes, &t->lora_work);
 }
 
 static hone_err build(hone_tuner *t, const char *dir, const hone_tuner_options *o) {
@@ -71,8 +107,11 @@ static hone_err build(hone_tuner *t, const char *dir, const hone_tuner_options *
         hone_json_int(t->config.raw, "config.json", "pad_token_id", -1, INT32_MAX, 0, &pad_id));
     t->pad_id = (int32_t)pad_id;
     HONE_TRY(hone_params_create(&t->config, &t->params));
+    HONE_TRY(hone_lora_choose(&t->config, &t->params, &o->lora, o->frozen_layers, &t->lora));
+    HONE_TRY(hone_lora_add(&t->lora, t->config.layers, &t->params));
     HONE_TRY(load(t, dir, o));
     HONE_TRY(hone_shapes_create(&t->config, HONE_DTYPE_F32, &t->shapes));
+    HONE_TRY(add_adapters(t, o->seed));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, &t->forward));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, true, &t->transposed));
     hone_acts_plan plan = {.keep = true,
@@ -110,6 +149,8 @@ void hone_tuner_destroy(hone_tuner *t) {
     hone_packing_done(&t->transposed);
     hone_packing_done(&t->forward);
     hone_shapes_done(&t->shapes);
+    hone_lora_work_done(&t->lora_work);
+    free(t->merged);
     free(t->plain);
     free(t->grads);
     free(t->values);
@@ -121,6 +162,7 @@ void hone_tuner_destroy(hone_tuner *t) {
 const hone_config *hone_tuner_config(const hone_tuner *tuner) { return &tuner->config; }
 const hone_params *hone_tuner_params(const hone_tuner *tuner) { return &tuner->params; }
 const hone_trained *hone_tuner_trained(const hone_tuner *tuner) { return &tuner->trained; }
+const hone_lora *hone_tuner_lora(const hone_tuner *tuner) { return &tuner->lora; }
 bool hone_tuner_has_new_head(const hone_tuner *tuner) { return tuner->new_head; }
 float *hone_tuner_values(hone_tuner *tuner) { return tuner->values; }
 float *hone_tuner_grads(hone_tuner *tuner) { return tuner->grads; }
@@ -149,14 +191,69 @@ void hone_tuner_zero_grads(hone_tuner *tuner, hone_pool *pool) {
     tuner->fresh = true;
 }
 
+/* One weight and its adapter added up, to where the packings take it from. */
+static void merge_one(const hone_tuner *t, size_t layer, hone_lora_slot slot, float *to,
+                      float *scratch) {
+    const hone_param *weight = &t->params.items[hone_lora_weight(layer, slot)];
+    const hone_param *a = &t->params.items[hone_lora_index(&t->lora, &t->params, layer, slot)];
+    const float *values = t->values;
+    hone_lora_merge(values + weight->offset, values + a->offset, values + a[1].offset,
+                    t->lora.scale, (size_t)weight->dims[0], (size_t)weight->dims[1], t->lora.rank,
+                    to, scratch);
+}
+
+typedef struct merging {
+    const hone_tuner *tuner;
+    float *scratch; /* [workers, floats] */
+    size_t floats;
+} merging;
+
+static void merge_piece(void *ctx, size_t index, size_t worker) {
+    const merging *m = ctx;
+    const hone_tuner *t = m->tuner;
+    size_t layer = t->first_layer + index / HONE_LORA_SLOTS;
+    hone_lora_slot slot = (hone_lora_slot)(index % HONE_LORA_SLOTS);
+    if (!hone_lora_has(&t->lora, layer, slot)) return;
+    const float *to = t->plain[hone_lora_weight(layer, slot)];
+    merge_one(t, layer, slot, t->merged + (to - t->merged), m->scratch + worker * m->floats);
+}
+
+static hone_err merge_all(const hone_tuner *t, hone_pool *pool) {
+    if (t->lora.rank == 0) return HONE_OK;
+    size_t wide = t->config.intermediate > t->config.hidden ? t->config.intermediate
+                                                            : t->config.hidden;
+    merging m = {.tuner = t, .floats = wide * t->lora.rank};
+    m.scratch = hone_values_alloc(hone_pool_threads(pool) * m.floats);
+    if (!m.scratch) return hone_err_new(HONE_E_NOMEM, "no memory to add up adapters");
+    hone_pool_run(pool, (t->config.layers - t->first_layer) * HONE_LORA_SLOTS, merge_piece, &m);
+    free(m.scratch);
+    return HONE_OK;
+}
+
+hone_err hone_tuner_merge(hone_tuner *t, hone_pool *pool) {
+    HONE_TRY(merge_all(t, pool));
+    for (size_t layer = t->first_layer; layer < t->config.layers; layer++)
+        for (size_t i = 0; i < HONE_LORA_SLOTS; i++) {
+            if (!hone_lora_has(&t->lora, layer, (hone_lora_slot)i)) continue;
+            size_t index = hone_lora_weight(layer, (hone_lora_slot)i);
+            const hone_param *weight = &t->params.items[index];
+            memcpy(t->values + weight->offset, t->plain[index], weight->count * sizeof(float));
+        }
+    t->lora = (hone_lora){0};
+    return HONE_OK;
+}
+
 /* The packings follow the values when somebody needs them. */
 static hone_err pack(hone_tuner *t, hone_pool *pool) {
     if (t->packed) return HONE_OK;
-    hone_repack which = {t->filled ? t->first_layer : 0, ~UINT32_C(0), true};
+    uint32_t slots = t->lora.rank > 0 ? t->lora.slots : ~UINT32_C(0);
+    hone_repack which = {t->first_layer, slots,
+                         is_trained(t, hone_params_head(&t->params, HONE_POOL_W))};
+    if (!t->filled) which = (hone_repack){0, ~UINT32_C(0), true};
+    HONE_TRY(merge_all(t, pool));
     HONE_TRY(hone_packing_refill(&t->forward, &t->params, t->plain, which, pool));
     HONE_TRY(hone_packing_refill(&t->transposed, &t->params, t->plain, which, pool));
-    t->filled = true;
-    t->packed = true;
+    t->filled = t->packed = true;
     return HONE_OK;
 }
 
@@ -219,6 +316,7 @@ hone_err hone_tuner_backward(hone_tuner *t, hone_pool *pool, const hone_pack *ba
                       .dropout = step.dropout ? &keys : NULL,
                       .layers = t->config.layers,
                       .first_only = true};
+    size_t pool_index = hone_params_head(&t->params, HONE_POOL_W);
     size_t need = batch->sequences * t->config.labels;
     if (need > t->dlogits_cap) {
         free(t->dlogits);
@@ -228,17 +326,23 @@ hone_err hone_tuner_backward(hone_tuner *t, hone_pool *pool, const hone_pack *ba
     }
     HONE_TRY(hone_backward_reserve(&t->scratch, &pass));
     HONE_TRY(run_forward(t, &pass));
+    if (t->lora.rank > 0)
+        HONE_TRY(hone_lora_work_reserve(&t->lora_work, &t->lora, batch->tokens,
+                                        hone_pool_threads(pool)));
     *loss_sum = loss_of(t, batch->sequences, targets, step.weight);
-    hone_backward_run(&(hone_backward){.pass = &pass,
-                                       .transposed = &t->transposed,
-                                       .grads = t->grads,
-                                       .first_float = t->trained.first,
-                                       .first_layer = t->first_layer,
-                                       .embeddings = t->trained.first == 0,
-                                       .fresh = t->fresh,
-                                       .pad_id = t->pad_id,
-                                       .dlogits = t->dlogits},
-                      &t->scratch);
+    HONE_TRY(hone_backward_run(&(hone_backward){.pass = &pass,
+                                                .transposed = &t->transposed,
+                                                .grads = t->grads,
+                                                .first_float = t->trained.first,
+                                                .first_layer = t->first_layer,
+                                                .embeddings = t->trained.first == 0,
+                                                .fresh = t->fresh,
+                                                .pool = is_trained(t, pool_index),
+                                                .lora = &t->lora,
+                                                .lora_work = &t->lora_work,
+                                                .pad_id = t->pad_id,
+                                                .dlogits = t->dlogits},
+                               &t->scratch));
     t->fresh = false;
     return HONE_OK;
 }

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "model/config.h"
 #include "model/logits.h"
+#include "model/lora.h"
 #include "model/params.h"
 #include "nn/pack.h"
 
@@ -21,9 +22,10 @@
 typedef struct hone_tuner hone_tuner;
 
 typedef struct hone_tuner_options {
-    uint64_t seed;        /* of a new head */
-    size_t frozen_layers; /* the embeddings and so many layers stay as they are; 0 = none do */
-    bool recompute;       /* keep of a layer its input alone: less memory, the same bytes */
+    uint64_t seed;          /* of a new head */
+    size_t frozen_layers;   /* the embeddings and so many layers stay as they are; 0 = none do */
+    bool recompute;         /* keep of a layer its input alone: less memory, the same bytes */
+    hone_lora_options lora; /* with a rank: of the layers adapters are trained, and no more */
 } hone_tuner_options;
 
 /* Load dir's checkpoint; config (taken over, done by destroy) may have other labels than the
@@ -44,6 +46,12 @@ typedef struct hone_trained {
     size_t first, total; /* floats [first, total) of values */
 } hone_trained;
 const hone_trained *hone_tuner_trained(const hone_tuner *tuner);
+
+/* The adapters; rank 0 when every weight is trained itself. */
+const hone_lora *hone_tuner_lora(const hone_tuner *tuner);
+
+/* Add the adapters to the weights they adapt, in values, and forget them: the end of training. */
+HONE_NODISCARD hone_err hone_tuner_merge(hone_tuner *tuner, hone_pool *pool);
 
 /* The flat arrays, values [params->total], grads [total - first], aligned to 64; the gaps
  * between tensors stay 0. After writing values that are trained call hone_tuner_changed, so

@@ -78,7 +78,8 @@ hone_err hone_values_load(const char *dir, const hone_config *config, const hone
                           uint64_t seed, float **values, bool *made_head) {
     loading l = {.config = config, .params = params, .seed = seed, .made_head = made_head};
     char *path = NULL;
-    hone_err err = hone_config_load(dir, &l.file_config);
+    hone_err err = hone_config_refuse_adapter(dir);
+    if (!hone_failed(err)) err = hone_config_load(dir, &l.file_config);
     if (!hone_failed(err)) err = hone_params_create(&l.file_config, &l.file_params);
     if (!hone_failed(err) && asprintf(&path, "%s/model.safetensors", dir) < 0) {
         path = NULL;

@@ -1,7 +1,6 @@
 /* folder.c: see folder.h. */
 #include "train/folder.h"
 
-#include "base/arena.h"
 #include "base/file.h"
 
 static const char *const tokenizer_files[] = {
@@ -19,7 +18,7 @@ hone_err hone_folder_check(const char *path) {
     return HONE_OK;
 }
 
-static hone_err copy_tokenizer(hone_arena *arena, const char *base, const char *to) {
+hone_err hone_folder_copy_tokenizer(hone_arena *arena, const char *base, const char *to) {
     for (size_t i = 0; i < TOKENIZER_FILES; i++) {
         char *source = hone_path_join(arena, base, tokenizer_files[i]);
         char *copy = hone_path_join(arena, to, tokenizer_files[i]);
@@ -38,7 +37,7 @@ hone_err hone_folder_save(const char *path, const char *base, const hone_config 
     HONE_TRY(hone_newdir_begin(path, &dir));
     hone_arena *arena = NULL;
     hone_err err = hone_arena_create(4 * tokenizer_bytes_max, &arena);
-    if (!hone_failed(err)) err = copy_tokenizer(arena, base, dir.path);
+    if (!hone_failed(err)) err = hone_folder_copy_tokenizer(arena, base, dir.path);
     if (!hone_failed(err)) err = hone_config_save(config, dir.path);
     if (!hone_failed(err)) err = hone_params_save(params, values, dir.path);
     hone_arena_destroy(arena);

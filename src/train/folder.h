@@ -5,6 +5,7 @@
 #ifndef HONE_TRAIN_FOLDER_H
 #define HONE_TRAIN_FOLDER_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "model/config.h"
 #include "model/params.h"
@@ -12,6 +13,10 @@
 /* Could a folder be made at path? CONFLICT when something else stands there, IO. To be asked
  * before hours of training. */
 HONE_NODISCARD hone_err hone_folder_check(const char *path);
+
+/* Copy base's tokenizer files into the folder `to`, which is in the making. */
+HONE_NODISCARD hone_err hone_folder_copy_tokenizer(hone_arena *arena, const char *base,
+                                                   const char *to);
 
 /* Make the folder at path, with the tokenizer files of base. IO, also for a full disk: then
  * nothing is left behind. */

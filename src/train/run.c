@@ -7,6 +7,7 @@
 #include "train/run.h"
 
 #include "base/clock.h"
+#include "train/adapter.h"
 #include "train/folder.h"
 #include "train/run_impl.h"
 #include "train/schedule.h"
@@ -300,10 +301,23 @@ static hone_err save(hone_run_job *job) {
     const float *values = hone_tuner_values(job->tuner);
     if (job->keeps_best)
         memcpy(trained_values(job), job->best, job->optimizer.count * sizeof(float));
-    HONE_TRY(hone_folder_save(job->options->out, job->options->base, hone_tuner_config(job->tuner),
-                              params, values));
+    if (hone_tuner_lora(job->tuner)->rank > 0 && !job->options->merge) {
+        HONE_TRY(hone_adapter_save(job->options->out, job->options->base, job->tuner));
+    } else {
+        HONE_TRY(hone_tuner_merge(job->tuner, job->pool));
+        HONE_TRY(hone_folder_save(job->options->out, job->options->base,
+                                  hone_tuner_config(job->tuner), params, values));
+    }
     (void)unlink(job->checkpoint); /* there may be none; one too many does no harm */
     return HONE_OK;
+}
+
+static void note_adapters(const hone_run_job *job) {
+    char sentence[128];
+    if (hone_tuner_lora(job->tuner)->rank == 0) return;
+    (void)snprintf(sentence, sizeof sentence, "adapters and head: %zu parameters are trained",
+                   job->optimizer.count);
+    note(job, sentence);
 }
 
 hone_err hone_run(hone_arena *arena, hone_pool *pool, const hone_run_options *options,
@@ -321,6 +335,7 @@ hone_err hone_run(hone_arena *arena, hone_pool *pool, const hone_run_options *op
     hone_err err = hone_run_setup(job, train_data, eval_data);
     if (!hone_failed(err) && hone_tuner_has_new_head(job->tuner))
         note(job, "the base has no head for these labels: a new one is trained");
+    if (!hone_failed(err)) note_adapters(job);
     if (!hone_failed(err)) err = resume(job);
     if (!hone_failed(err)) err = train(job);
     if (!hone_failed(err)) err = save(job);

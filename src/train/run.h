@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "data/dataset.h"
+#include "model/lora.h"
 #include "train/metrics.h"
 
 #include <stdbool.h>
@@ -38,6 +39,8 @@ typedef struct hone_run_options {
     double dropout;          /* for every dropout of the model; below 0 = as its config says */
     size_t patience;         /* stop after so many epochs without improvement; 0 = never */
     size_t frozen_layers;    /* the embeddings and so many layers stay as they are; 0 = none */
+    hone_lora_options lora;  /* with a rank: adapters are trained instead of the layers */
+    bool merge;              /* adapters: write the model with them, not themselves */
     bool recompute;          /* activations: less memory, more time, the same bytes */
     size_t checkpoint_steps; /* steps between checkpoints; 0 = by time alone */
     size_t checkpoint_s;     /* seconds between checkpoints; 0 = by steps alone */

@@ -66,6 +66,7 @@ static void set_dropout(hone_run_job *job, hone_config *config) {
 
 static hone_err open_base(hone_run_job *job, const hone_dataset *train) {
     hone_config config = {0};
+    HONE_TRY(hone_config_refuse_adapter(job->options->base));
     HONE_TRY(hone_config_load(job->options->base, &config));
     hone_err err = hone_targets_choose(job->arena, train, job->options->problem,
                                        job->options->labels, &config);
@@ -76,7 +77,8 @@ static hone_err open_base(hone_run_job *job, const hone_dataset *train) {
     set_dropout(job, &config);
     hone_tuner_options options = {.seed = job->options->seed,
                                   .frozen_layers = job->options->frozen_layers,
-                                  .recompute = job->options->recompute};
+                                  .recompute = job->options->recompute,
+                                  .lora = job->options->lora};
     return hone_tuner_create(job->options->base, config, &options, &job->tuner);
 }
 
@@ -164,6 +166,12 @@ static hone_fingerprint fingerprint_of(const hone_run_job *job) {
     const char *isa = hone_isa_name(hone_isa_best());
     hone_fingerprint f = {0};
     f.options = hone_hash_add(hone_hash_add(0, options, sizeof options), &o->seed, sizeof o->seed);
+    const hone_lora *lora = hone_tuner_lora(job->tuner);
+    if (lora->rank > 0) {
+        const double adapters[] = {(double)lora->rank, lora->alpha, (double)lora->dropout,
+                                   (double)lora->slots};
+        f.options = hone_hash_add(f.options, adapters, sizeof adapters);
+    }
     f.train = hash_exam(&job->train);
     if (job->has_eval) f.eval = hash_exam(&job->eval);
     f.base = hone_hash_add(0, hone_tuner_values(job->tuner),

@@ -64,7 +64,7 @@ class Head(HeadCase):
         self.assertNotIn('a new one', full.stderr)
 
     def test_what_it_refuses(self):
-        for flags, words in ((['--mode', 'half'], ['half', 'full or head']),
+        for flags, words in ((['--mode', 'half'], ['half', 'full, lora or head']),
                              (['--pooling', 'last'], ['last', 'mean or first']),
                              (['--penalty', '-1'], ['--penalty -1']), (['--penalty', '1e7'], ['penalty']),
                              (['--problem-type', 'regression'], ['regression'])):

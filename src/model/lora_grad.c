@@ -1,0 +1,132 @@
+/* lora_grad.c: see lora_impl.h. Tiles make z and u, then each part of A's and B's gradient is
+ * made whole by one piece of work. */
+#include "model/lora_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+hone_err hone_lora_work_create(const hone_lora *lora, const hone_config *config,
+                               const hone_shapes *shapes, hone_lora_work *out) {
+    hone_lora_work w = {.parts = shapes->chunks};
+    hone_err err = hone_product_create(HONE_DTYPE_F32, config->hidden, lora->rank, &w.square);
+    w.part = w.square;
+    if (!hone_failed(err) && shapes->chunk != config->hidden) {
+        w.part = NULL;
+        err = hone_product_create(HONE_DTYPE_F32, shapes->chunk, lora->rank, &w.part);
+    }
+    *out = w;
+    return err;
+}
+
+void hone_lora_work_done(hone_lora_work *w) {
+    if (w->part != w->square) hone_product_destroy(w->part);
+    hone_product_destroy(w->square);
+    free(w->memory);
+    *w = (hone_lora_work){0};
+}
+
+static size_t most(const hone_lora_work *w, size_t (*bytes)(const hone_product *)) {
+    size_t square = bytes(w->square), part = bytes(w->part);
+    return rounded(square > part ? square : part);
+}
+
+hone_err hone_lora_work_reserve(hone_lora_work *w, const hone_lora *lora, size_t tokens,
+                                size_t workers) {
+    size_t rows = rounded(hone_padded_rows(tokens) * lora->rank * sizeof(float));
+    size_t packs = 2 * w->parts * most(w, hone_product_packed_bytes);
+    w->scratch_bytes = most(w, hone_product_scratch_bytes);
+    size_t bytes = 2 * rows + packs + workers * w->scratch_bytes;
+    if (bytes > w->memory_bytes) {
+        free(w->memory);
+        w->memory_bytes = 0;
+        w->memory = aligned_alloc(64, bytes);
+        if (!w->memory)
+            return hone_err_new(HONE_E_NOMEM, "no memory for the %zu bytes of adapters", bytes);
+        w->memory_bytes = bytes;
+    }
+    w->z = (float *)(void *)w->memory;
+    w->u = (float *)(void *)(w->memory + rows);
+    w->packs = w->memory + 2 * rows;
+    w->product_scratch = w->packs + packs;
+    return HONE_OK;
+}
+
+typedef struct work {
+    const hone_lora_work *w;
+    const hone_lora_grad *g;
+    hone_tiling tiling;
+} work;
+
+static hone_product *product_of(const hone_lora_work *w, size_t parts) {
+    return parts > 1 ? w->part : w->square;
+}
+
+static char *pack_at(const hone_lora_work *w, size_t index) {
+    return w->packs + index * most(w, hone_product_packed_bytes);
+}
+
+/* A, to multiply x by, and B, to multiply dy by its transpose. */
+static hone_err pack(const hone_lora_work *w, const hone_lora_grad *g) {
+    const hone_linear *l = g->linear;
+    size_t rank = g->lora->rank;
+    for (size_t i = 0; i < l->in_parts; i++)
+        HONE_TRY(hone_product_pack(product_of(w, l->in_parts), g->a + i * (l->in / l->in_parts),
+                                   l->in, 1, pack_at(w, i)));
+    for (size_t i = 0; i < l->out_parts; i++)
+        HONE_TRY(hone_product_pack(product_of(w, l->out_parts),
+                                   g->b + i * (l->out / l->out_parts) * rank, 1, rank,
+                                   pack_at(w, w->parts + i)));
+    return HONE_OK;
+}
+
+/* to[rows, rank] = scale * from times what was packed, of a tile. */
+static void multiply(const work *k, const hone_tile *t, const float *from, size_t width,
+                     size_t parts, size_t first_pack, float *to, void *scratch) {
+    const hone_product *product = product_of(k->w, parts);
+    size_t rank = k->g->lora->rank, rows = hone_padded_rows(k->g->linear->rows);
+    float *out = to + t->first * rank;
+    for (size_t i = 0; i < parts; i++) {
+        const float *in = from + (i * rows + t->first) * (width / parts);
+        hone_product_run(product, pack_at(k->w, first_pack + i), NULL, i > 0, t->height,
+                         hone_product_operand(product, t->height, in, NULL), out, scratch);
+    }
+    for (size_t i = 0; i < t->height * rank; i++) out[i] *= k->g->lora->scale;
+}
+
+static void narrow_tile(void *ctx, size_t index, size_t worker) {
+    const work *k = ctx;
+    const hone_linear *l = k->g->linear;
+    hone_tile t = hone_tiling_get(&k->tiling, index);
+    void *scratch = k->w->product_scratch + worker * k->w->scratch_bytes;
+    multiply(k, &t, l->x, l->in, l->in_parts, 0, k->w->z, scratch);
+    multiply(k, &t, l->dy, l->out, l->out_parts, k->w->parts, k->w->u, scratch);
+}
+
+static void gradient_piece(void *ctx, size_t index, size_t worker) {
+    const work *k = ctx;
+    const hone_lora_grad *g = k->g;
+    const hone_linear *l = g->linear;
+    size_t rank = g->lora->rank, rows = hone_padded_rows(l->rows);
+    (void)worker;
+    if (index < l->out_parts) {
+        size_t width = l->out / l->out_parts;
+        hone_product_tn(width, rank, l->rows, l->dy + index * rows * width, width, k->w->z, rank,
+                        g->accumulate, g->db + index * width * rank, rank);
+        return;
+    }
+    index -= l->out_parts;
+    size_t width = l->in / l->in_parts;
+    hone_product_tn(rank, width, l->rows, k->w->u, rank, l->x + index * rows * width, width,
+                    g->accumulate, g->da + index * width, l->in);
+}
+
+hone_err hone_lora_grad_run(hone_lora_work *w, hone_pool *pool, const hone_lora_grad *grad) {
+    const hone_linear *l = grad->linear;
+    work k = {.w = w, .g = grad, .tiling = hone_tiling_of(l->rows)};
+    HONE_TRY(pack(w, grad));
+    hone_pool_run(pool, k.tiling.tiles, narrow_tile, &k);
+    hone_pool_run(pool, l->out_parts + l->in_parts, gradient_piece, &k);
+    return HONE_OK;
+}
