@@ -6,7 +6,7 @@ PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv lib
            libarchive-dev libsqlite3-dev libmicrohttpd-dev libsodium-dev libexpat1-dev
 CLANG = clang libclang-rt-14-dev
 
-.PHONY: all deps demo test test-long test-live fuzz lint format layers tsan check-clang install clean
+.PHONY: all deps demo test test-long test-live bench bench-peers fuzz lint format layers tsan check-clang install clean
 
 all: deps
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release
@@ -34,6 +34,15 @@ test-long: all
 # in the Python that HONE_LIVE_PYTHON names.
 test-live: all
 	@tests/live/run.py
+
+# Paired timings against the commit before, or REF=COMMIT; on a machine with nothing else to do.
+bench: all
+	@bench/regress.py
+
+# hone beside PyTorch, ONNX Runtime, OpenVINO and CTranslate2: the figures of bench/SPEED.md and the
+# README's chart. Some GB, and hours; ROWS='infer/minilm/lat' measures a part.
+bench-peers: all
+	@bench/run_peers.py $(if $(ROWS),--rows '$(ROWS)')
 
 # Each fuzzer for SECONDS, from its corpus; what crashes is kept in build-fuzz/.
 fuzz: deps
@@ -66,4 +75,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-asan build-clang build-fuzz build-lint build-tsan ui/dist ui/node_modules
+	rm -rf $(BUILD) build-asan build-bench-ref build-clang build-fuzz build-lint build-tsan ui/dist ui/node_modules

@@ -31,10 +31,11 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tests' / 'server'))
 import loopkit  # noqa: E402
+import random_model  # noqa: E402
+import workloads  # noqa: E402
 from support import HONE, Server  # noqa: E402
 
 GOALS = {'first': ('s', 2.0), 'overhead': ('ms', 0.5), 'memory': ('MB', 450.0), 'retrain': ('s', 60.0)}
-DISTILBERT = dict(dim=768, hidden_dim=3072, n_heads=12, n_layers=6, vocab_size=30522, max_position_embeddings=512)
 REVIEWS, REVIEW_WEIGHT, EPOCHS = 50, 3, 3
 TEXT = 'The electrician came an hour early and would not take a penny for the extra work.'
 
@@ -55,47 +56,9 @@ def find_base(given):
     return pathlib.Path(done.stdout.strip())
 
 
-def distilbert_tensors():
-    """{name: shape} of DistilBERT-base with a head of two labels."""
-    d, f = DISTILBERT['dim'], DISTILBERT['hidden_dim']
-    shapes = {'distilbert.embeddings.word_embeddings.weight': (DISTILBERT['vocab_size'], d),
-              'distilbert.embeddings.position_embeddings.weight': (DISTILBERT['max_position_embeddings'], d),
-              'distilbert.embeddings.LayerNorm.weight': (d,), 'distilbert.embeddings.LayerNorm.bias': (d,)}
-    for i in range(DISTILBERT['n_layers']):
-        layer = f'distilbert.transformer.layer.{i}.'
-        for name in ('q_lin', 'k_lin', 'v_lin', 'out_lin'):
-            shapes[f'{layer}attention.{name}.weight'], shapes[f'{layer}attention.{name}.bias'] = (d, d), (d,)
-        for name, shape in (('ffn.lin1', (f, d)), ('ffn.lin2', (d, f))):
-            shapes[f'{layer}{name}.weight'], shapes[f'{layer}{name}.bias'] = shape, (shape[0],)
-        for name in ('sa_layer_norm', 'output_layer_norm'):
-            shapes[f'{layer}{name}.weight'], shapes[f'{layer}{name}.bias'] = (d,), (d,)
-    for name, rows in (('pre_classifier', d), ('classifier', 2)):
-        shapes[f'{name}.weight'], shapes[f'{name}.bias'] = (rows, d), (rows,)
-    return shapes
-
-
 def make_distilbert(folder, vocab):
-    """A folder of that shape with small random weights: time and memory do not depend on their values."""
-    import array
-    folder.mkdir()
-    draw = random.Random(1)
-    noise = array.array('f', (draw.gauss(0, 0.02) for _ in range(1 << 16))).tobytes()
-    header, offset = {}, 0
-    for name, shape in distilbert_tensors().items():
-        size = 4
-        for n in shape:
-            size *= n
-        header[name] = {'dtype': 'F32', 'shape': list(shape), 'data_offsets': [offset, offset + size]}
-        offset += size
-    text = json.dumps(header).encode()
-    text += b' ' * (-len(text) % 8)
-    with (folder / 'model.safetensors').open('wb') as file:
-        file.write(len(text).to_bytes(8, 'little') + text)
-        for left in range(offset, 0, -len(noise)):
-            file.write(noise[:left])
-    config = {'model_type': 'distilbert', 'architectures': ['DistilBertForSequenceClassification'],
-              'activation': 'gelu', 'id2label': {'0': 'negative', '1': 'positive'}, **DISTILBERT}
-    (folder / 'config.json').write_text(json.dumps(config))
+    """A folder of DistilBERT-base's shape with that vocabulary."""
+    random_model.make(folder, workloads.SHAPES['distilbert'])
     shutil.copy(vocab, folder / vocab.name)
     return folder
 

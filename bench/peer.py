@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One peer engine, loaded once, that times itself when asked: the other end of compare.py.
 
-    peer.py --peers DIR --kind infer --engine ov --model distilbert --threads 2
+    peer.py --models DIR --kind infer --engine ov --dtype int8 --model distilbert --threads 2
 
 A request is a JSON line on stdin, its answer a JSON line on stdout:
 
@@ -9,72 +9,76 @@ A request is a JSON line on stdin, its answer a JSON line on stdout:
     {"workload": "b8s128", "warm": 1, "repeat": 3}         {"seconds": [...], "tokens": n}
     {"logits": [[101, 7592, 102], ...]}                    {"logits": [[...], ...]}
 
---peers is the folder of the peer benchmarks: its common.py defines the workloads and finds the
-models, prepared beforehand by the scripts beside it. What an engine needs before it can compute
-(padding, building arrays) is part of its time, as in production."""
+--models has what prepare.py made. What an engine needs before it can compute (padding, building
+arrays) is part of its time, as in production. An engine may compute in another type than the one
+that was asked for, where the processor lacks it: its version then says so."""
 import argparse
 import json
 import os
 import sys
 import time
 
-INFER = ['pt', 'ort', 'ov', 'ct2']
-TRAIN = ['pt', 'pt-fused']
-TOKENIZE = ['encode_batch_fast']
 TRAIN_BATCHES = 2  # of a workload with many
 TEXTS_AT_ONCE = 256
 
 
-def load_pt(folder, threads):
+def load_pt(folder, dtype, threads):
     import torch
     import transformers
     torch.set_num_threads(threads)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32).eval()
+        folder, dtype={'f32': torch.float32, 'bf16': torch.bfloat16}[dtype]).eval()
 
     def forward(batch):
-        ids, mask = map(torch.from_numpy, common.pad(batch))
+        ids, mask = map(torch.from_numpy, workloads.padded(batch))
         with torch.inference_mode():
-            return model(input_ids=ids, attention_mask=mask).logits.numpy()
+            return model(input_ids=ids, attention_mask=mask).logits.float().numpy()
     return forward, f'torch {torch.__version__}, transformers {transformers.__version__}'
 
 
-def load_ort(folder, threads):
+def load_ort(folder, dtype, threads):
     import numpy
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(f'{folder}/fused.onnx', options,
+    file = {'f32': 'fused.onnx', 'int8': 'fused-int8.onnx'}[dtype]
+    session = onnxruntime.InferenceSession(f'{folder}/{file}', options,
                                            providers=['CPUExecutionProvider'])
 
     def forward(batch):
-        ids, mask = common.pad(batch)
+        ids, mask = workloads.padded(batch)
         return session.run(None, {'ids': ids.astype(numpy.int32),
                                   'mask': mask.astype(numpy.int32)})[0]
     return forward, f'onnxruntime {onnxruntime.__version__}'
 
 
-def load_ov(folder, threads):
+def load_ov(folder, dtype, threads):
     import openvino
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(f'{folder}/ov.xml'), 'CPU', {
-        'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': 1, 'INFERENCE_PRECISION_HINT': 'f32',
+    file = 'ov-int8.xml' if dtype == 'int8' else 'ov.xml'
+    hint = 'bf16' if dtype == 'bf16' else 'f32'
+    compiled = core.compile_model(core.read_model(f'{folder}/{file}'), 'CPU', {
+        'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': 1, 'INFERENCE_PRECISION_HINT': hint,
         'PERFORMANCE_HINT': 'LATENCY', 'ENABLE_CPU_PINNING': False})
     request = compiled.create_infer_request()
+    version = f'openvino {openvino.__version__.partition("-")[0]}'
+    if dtype == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+        version += ', in f32: no bf16 on this processor'
 
     def forward(batch):
-        ids, mask = common.pad(batch)
+        ids, mask = workloads.padded(batch)
         return request.infer({0: ids, 1: mask}, share_inputs=True)[0].copy()
-    return forward, f'openvino {openvino.__version__}'
+    return forward, version
 
 
-def load_ct2(folder, threads):
+def load_ct2(folder, dtype, threads):
     """CTranslate2 has no classifier: the head is a few products in numpy."""
     import ctranslate2
     import numpy
     from safetensors.numpy import load_file
-    encoder = ctranslate2.Encoder(f'{folder}/ct2', device='cpu', compute_type='float32',
-                                  inter_threads=1, intra_threads=threads)
+    encoder = ctranslate2.Encoder(
+        f'{folder}/ct2', device='cpu', compute_type={'f32': 'float32', 'int8': 'int8'}[dtype],
+        inter_threads=1, intra_threads=threads)
     weights = load_file(f'{folder}/model.safetensors')
     head, bias = weights['classifier.weight'].T.copy(), weights['classifier.bias']
     pre = weights.get('pre_classifier.weight')
@@ -87,16 +91,16 @@ def load_ct2(folder, threads):
             first = numpy.asarray(out.last_hidden_state)[:, 0]
             first = numpy.maximum(first @ pre.T + weights['pre_classifier.bias'], 0)
         return first @ head + bias
-    return forward, f'ctranslate2 {ctranslate2.__version__}'
+    return forward, f'ctranslate2 {ctranslate2.__version__} {encoder.compute_type}'
 
 
 class Infer:
     def __init__(self, args):
         load = {'pt': load_pt, 'ort': load_ort, 'ov': load_ov, 'ct2': load_ct2}[args.engine]
-        self.forward, self.version = load(common.hf_dir(args.model), args.threads)
+        self.forward, self.version = load(f'{args.models}/{args.model}', args.dtype, args.threads)
 
     def prepare(self, name):
-        batches = common.workload(name)
+        batches = workloads.batches(name)
         return batches, sum(len(ids) for batch in batches for ids in batch)
 
     def run(self, batches):
@@ -105,28 +109,30 @@ class Infer:
 
 
 class Train:
-    """A step: forward, backward, clipping, AdamW; dropout as in the model's config."""
+    """A step: forward, backward, clipping, AdamW; dropout as in the model's config. In bf16 the
+    forward pass runs under autocast, as PyTorch recommends."""
 
     def __init__(self, args):
         import torch
         import transformers
-        self.torch = torch
+        self.torch, self.bf16 = torch, args.dtype == 'bf16'
         torch.set_num_threads(args.threads)
         self.model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            common.hf_dir(args.model), dtype=torch.float32).train()
-        more = {'fused': True} if args.engine == 'pt-fused' else {}
-        self.adamw = torch.optim.AdamW(self.model.parameters(), lr=2e-5, weight_decay=0.01, **more)
+            f'{args.models}/{args.model}', dtype=torch.float32).train()
+        self.adamw = torch.optim.AdamW(self.model.parameters(), lr=2e-5, weight_decay=0.01)
         self.version = f'torch {torch.__version__}, transformers {transformers.__version__}'
 
     def prepare(self, name):
-        batches = common.workload(name)[:TRAIN_BATCHES]
-        tensors = [[self.torch.from_numpy(array) for array in common.pad(batch)] +
+        batches = workloads.batches(name)[:TRAIN_BATCHES]
+        tensors = [[self.torch.from_numpy(array) for array in workloads.padded(batch)] +
                    [self.torch.randint(0, 2, (len(batch),))] for batch in batches]
         return tensors, sum(len(ids) for batch in batches for ids in batch)
 
     def run(self, tensors):
         for ids, mask, labels in tensors:
-            self.model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+            with self.torch.autocast('cpu', self.torch.bfloat16, enabled=self.bf16):
+                loss = self.model(input_ids=ids, attention_mask=mask, labels=labels).loss
+            loss.backward()
             self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.adamw.step()
             self.adamw.zero_grad(set_to_none=True)
@@ -140,7 +146,7 @@ class Tokenize:
         os.environ['RAYON_NUM_THREADS'] = str(args.threads)
         import tokenizers
         self.tokenizer = tokenizers.Tokenizer.from_file(
-            common.hf_dir(args.model) + '/tokenizer.json')
+            f'{args.models}/{args.model}/tokenizer.json')
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.version = f'tokenizers {tokenizers.__version__}'
@@ -175,6 +181,19 @@ def answer(peer, request, prepared):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--models', required=True)
+    parser.add_argument('--kind', required=True, choices=['infer', 'train', 'tokenize'])
+    parser.add_argument('--engine', required=True,
+                        choices=['pt', 'ort', 'ov', 'ct2', 'encode_batch_fast'])
+    parser.add_argument('--dtype', default='f32', choices=['f32', 'bf16', 'int8'])
+    parser.add_argument('--model', required=True)
+    parser.add_argument('--threads', type=int, required=True)
+    args = parser.parse_args()
+    os.sched_setaffinity(0, range(args.threads))
+    os.environ |= {'OMP_NUM_THREADS': str(args.threads), 'MKL_NUM_THREADS': str(args.threads),
+                   'HF_HUB_OFFLINE': '1', 'TRANSFORMERS_VERBOSITY': 'error',
+                   'CUDA_VISIBLE_DEVICES': '', 'TOKENIZERS_PARALLELISM': 'false'}
     # Libraries like to print: what they say goes to stderr, stdout is for answers alone.
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
@@ -186,14 +205,5 @@ def main():
 
 
 if __name__ == '__main__':
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--peers', required=True)
-    parser.add_argument('--kind', required=True, choices=['infer', 'train', 'tokenize'])
-    parser.add_argument('--engine', required=True, choices=sorted({*INFER, *TRAIN, *TOKENIZE}))
-    parser.add_argument('--model', required=True)
-    parser.add_argument('--threads', type=int, required=True)
-    args = parser.parse_args()
-    sys.path.insert(0, args.peers)
-    import common
-    common.set_threads(args.threads)
+    import workloads
     main()

@@ -15,6 +15,7 @@ static const struct {
 } benches[] = {
     {"infer", hone_bench_infer, "predictions of token ids"},
     {"train", hone_bench_train, "optimiser steps over token ids"},
+    {"product", hone_bench_product, "one matrix product of a layer"},
     {"tokenize", hone_bench_tokenize, "texts to tokens"},
 };
 enum { BENCHES = sizeof benches / sizeof benches[0] };

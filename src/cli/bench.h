@@ -9,6 +9,7 @@
 
 HONE_NODISCARD hone_err hone_bench_infer(int argc, char **argv);
 HONE_NODISCARD hone_err hone_bench_train(int argc, char **argv);
+HONE_NODISCARD hone_err hone_bench_product(int argc, char **argv);
 HONE_NODISCARD hone_err hone_bench_tokenize(int argc, char **argv);
 
 /* The times of the passes of a benchmark. */

@@ -40,6 +40,19 @@ class Bench(ModelCase):
         for key, value in (('texts', 3), ('tokens', 9), ('bytes', 12), ('repeat', 3)):
             self.assertEqual(found[key], value, key)
 
+    def test_product(self):
+        found = self.bench('product', '--rows', '16', '--inputs', '64', '--outputs', '96', '--repeat', '3',
+                           '--dtype', 'f32')
+        for key, value in (('rows', 16), ('inputs', 64), ('outputs', 96), ('repeat', 3), ('dtype', 'f32')):
+            self.assertEqual(found[key], value, key)
+        self.assertAlmostEqual(found['gflops'] * found['median_s'] * 1e9, 2 * 16 * 64 * 96,
+                               delta=0.01 * 2 * 16 * 64 * 96)
+        for flags, words in ((['--rows', '7'], ['--rows 7', 'multiple of 8']), (['--rows', '136'], ['--rows 136']),
+                             (['--inputs', '0'], ['--inputs']), (['--outputs', '99999'], ['--outputs']),
+                             (['--repeat', '0'], ['--repeat']), (['--dtype', 'f64'], ["'f64'"])):
+            with self.subTest(flags):
+                self.refuses('bench', 'product', *flags, words=words)
+
     def refused(self, what, ids, *words, flags=()):
         self.refuses('bench', what, '--model', self.bert, '--ids', self.file('ids', ids), *flags, words=words)
 
