@@ -306,7 +306,8 @@ static void same_gradient(const char *dir, const char *model_dir) {
     step_of_two(&whole);
     for (size_t frozen = 0; frozen <= layers; frozen++)
         for (int recompute = 0; recompute < 2; recompute++) {
-            hone_tuner_options options = {1, frozen, recompute == 1};
+            hone_tuner_options options = {
+                .seed = 1, .frozen_layers = frozen, .recompute = recompute == 1};
             training t = start_with(dir, model_dir, 1 + frozen, &options);
             const hone_trained *trained = hone_tuner_trained(t.tuner);
             const hone_param *first =
