@@ -72,7 +72,7 @@ class Graph:
     def constant(self, name, array):
         import numpy
         from onnx import numpy_helper
-        self.constants[name] = numpy_helper.from_array(numpy.ascontiguousarray(array), name)
+        self.constants[name] = numpy_helper.from_array(numpy.asarray(array, order='C'), name)
         return name
 
     def tensor(self, name, transposed=False):
