@@ -45,4 +45,10 @@ HONE_NODISCARD hone_err hone_onednn_create_with(hone_product_kind kind, size_t k
  * is oneDNN's. */
 bool hone_onednn_is_reference(const hone_product *product);
 
+/* int8 by the kernels of cpu/int8.c, the widest or others of the tables there. */
+typedef struct hone_int8_kernels hone_int8_kernels;
+HONE_NODISCARD hone_err hone_int8_create(size_t k, size_t n, hone_product **out);
+HONE_NODISCARD hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_t n,
+                                              hone_product **out);
+
 #endif

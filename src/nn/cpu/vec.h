@@ -49,7 +49,17 @@ ALWAYS_INLINE void vec_store_some(float *p, vec v, size_t count) {
 ALWAYS_INLINE vec vec_select(veci mask, vec yes, vec no) {
     return (vec)(((veci)yes & mask) | ((veci)no & ~mask));
 }
+/* a > b ? a : b, and the other: of two that cannot be compared, b. */
+#if defined(__AVX512F__)
+ALWAYS_INLINE vec vec_max(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+ALWAYS_INLINE vec vec_min(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+ALWAYS_INLINE vec vec_max(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+ALWAYS_INLINE vec vec_min(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
 ALWAYS_INLINE vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
+ALWAYS_INLINE vec vec_min(vec a, vec b) { return vec_select(a < b, a, b); }
+#endif
 
 /* Halves are added to halves: always the same order, whatever the compiler. */
 ALWAYS_INLINE float vec_sum(vec v) {

@@ -1,0 +1,72 @@
+/* int8_impl.h: whole-number products, one set of kernels per instruction set.
+ *
+ *     x[r, i] ~ low[r] + step[r] u[r, i]      u in [0, HONE_INT8_ROW_MAX]
+ *     W[n, i] ~ scale[n] q[n, i]              q in [-HONE_INT8_WEIGHT_MAX, HONE_INT8_WEIGHT_MAX]
+ *
+ *     sum over i of x W  =  scale[n] (step[r] dot(u[r], q[n]) + low[r] sum(q[n]))
+ *
+ * dot is exact in 32 bits, and what is done with it in floats is written so that every
+ * instruction set does the same: a product gives the same bytes everywhere.
+ *
+ * A weight is packed in panels of 16 columns, a group of 4 along k behind the other, so that a
+ * 32-bit lane of a vector holds 4 neighbours of one column:
+ *
+ *     panel:  [k_padded / 4][16 columns][4] int8 | scale [16] float | sum(q) [16] float
+ */
+#ifndef HONE_NN_CPU_INT8_IMPL_H
+#define HONE_NN_CPU_INT8_IMPL_H
+
+#include "nn/product_impl.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    HONE_INT8_PANEL = 16, /* columns */
+    HONE_INT8_DEPTH = 16, /* k is padded to a multiple */
+    HONE_INT8_ROW_MAX = 255,
+    HONE_INT8_WEIGHT_MAX = 127,
+};
+
+static inline size_t hone_int8_padded(size_t k) {
+    return (k + HONE_INT8_DEPTH - 1) / HONE_INT8_DEPTH * HONE_INT8_DEPTH;
+}
+
+static inline size_t hone_int8_panel_bytes(size_t k_padded) {
+    return HONE_INT8_PANEL * (k_padded + 2 * sizeof(float));
+}
+
+/* Rows as whole numbers, each of them in element_bytes as the kernels like; 0 behind k. */
+typedef struct hone_int8_rows {
+    size_t rows, k, k_padded;
+    char *u;           /* [rows, k_padded] */
+    float *step, *low; /* [rows]; both not a number where a row holds what is none, or no end */
+} hone_int8_rows;
+
+typedef struct hone_int8_args {
+    const hone_int8_rows *x;
+    size_t n;
+    const char *packed; /* panels */
+    const float *bias;  /* [n]; NULL = none */
+    bool accumulate;
+    float *out; /* [rows, n] */
+} hone_int8_args;
+
+struct hone_int8_kernels {
+    const char *name;
+    size_t element_bytes;
+    void (*quantise)(const hone_int8_rows *to, const float *from); /* from: [rows, k] */
+    void (*multiply)(const hone_int8_args *args);
+};
+
+extern const hone_int8_kernels hone_int8_generic;
+extern const hone_int8_kernels hone_int8_avx2;
+extern const hone_int8_kernels hone_int8_avx512;
+extern const hone_int8_kernels hone_int8_avx512_vnni;
+
+/* The widest that runs; the one of that name, or NULL when it does not run. */
+const hone_int8_kernels *hone_int8_best(void);
+const hone_int8_kernels *hone_int8_find(const char *name);
+
+#endif

@@ -1,0 +1,135 @@
+/* product_int8.c: products in whole numbers: packing weights, and the way to the kernels of
+ * cpu/int8.c. cpu/int8_impl.h has the formula and the layout.
+ *
+ * Weights are rounded once, symmetrically, with a scale for each output; inputs at every call,
+ * with a range for each row: no data to calibrate on, and a token with large numbers takes no
+ * digits from the others. */
+#include "nn/cpu/int8_impl.h"
+#include "nn/isa.h"
+#include "nn/product_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct int8_product {
+    hone_product base;
+    size_t k_padded, panels;
+    const hone_int8_kernels *kernels;
+} int8_product;
+
+static const struct {
+    hone_isa isa;
+    const hone_int8_kernels *kernels;
+} TABLES[] = {
+#if defined(__x86_64__)
+    {HONE_ISA_AVX512_VNNI, &hone_int8_avx512_vnni},
+    {HONE_ISA_AVX512, &hone_int8_avx512},
+    {HONE_ISA_AVX2, &hone_int8_avx2},
+#endif
+    {HONE_ISA_GENERIC, &hone_int8_generic},
+};
+enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
+
+const hone_int8_kernels *hone_int8_best(void) {
+    size_t i = 0;
+    while (!hone_isa_runs(TABLES[i].isa)) i++; /* ends at generic, which runs anywhere */
+    return TABLES[i].kernels;
+}
+
+const hone_int8_kernels *hone_int8_find(const char *name) {
+    for (size_t i = 0; i < TABLE_COUNT; i++)
+        if (hone_isa_runs(TABLES[i].isa) && strcmp(TABLES[i].kernels->name, name) == 0)
+            return TABLES[i].kernels;
+    return NULL;
+}
+
+static const int8_product *cast(const hone_product *p) { return (const int8_product *)p; }
+
+static void destroy(hone_product *base) { free(base); }
+
+static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
+
+/* An operand in memory: the rows, then their steps, then their lows. */
+static hone_int8_rows rows_in(const int8_product *p, size_t rows, void *memory) {
+    hone_int8_rows x = {.rows = rows, .k = p->base.k, .k_padded = p->k_padded, .u = memory};
+    x.step = (float *)(void *)(x.u + rounded(rows * p->k_padded * p->kernels->element_bytes));
+    x.low = x.step + rows;
+    return x;
+}
+
+static const void *operand(const hone_product *base, size_t rows, const float *in, void *memory) {
+    const int8_product *p = cast(base);
+    hone_int8_rows x = rows_in(p, rows, memory);
+    p->kernels->quantise(&x, in);
+    return memory;
+}
+
+static void run(const hone_product *base, const void *packed, const float *bias, bool accumulate,
+                size_t rows, const void *operand, float *out, void *scratch) {
+    const int8_product *p = cast(base);
+    (void)scratch;
+    /* only read: the kernels' rows are of one type for writer and reader */
+    const hone_int8_rows x = rows_in(
+        p, rows, (void *)(uintptr_t)operand); /* NOLINT(performance-no-int-to-ptr) */
+    p->kernels->multiply(&(hone_int8_args){&x, base->n, packed, bias, accumulate, out});
+}
+
+/* One column of a panel: its scale, its numbers, their sum. */
+static void pack_column(const float *weight, size_t k, size_t k_stride, size_t column,
+                        int8_t *panel, float *scale, float *total) {
+    float most = 0.0F, bad = 0.0F;
+    for (size_t i = 0; i < k; i++) {
+        float w = fabsf(weight[i * k_stride]);
+        most = w > most ? w : most;
+        bad += w * 0.0F; /* stays 0 as long as all are finite */
+    }
+    bool is_zero = !(most > 1e-30F);
+    float inverse = is_zero || bad != 0.0F ? 0.0F : HONE_INT8_WEIGHT_MAX / most;
+    int32_t sum = 0;
+    for (size_t i = 0; i < k; i++) {
+        int32_t q = inverse == 0.0F ? 0 : (int32_t)lrintf(weight[i * k_stride] * inverse);
+        panel[(i / 4 * HONE_INT8_PANEL + column) * 4 + i % 4] = (int8_t)q;
+        sum += q;
+    }
+    *scale = bad != 0.0F ? NAN : is_zero ? 0.0F : most / HONE_INT8_WEIGHT_MAX;
+    *total = (float)sum;
+}
+
+static hone_err pack(const hone_product *base, const float *weight, size_t n_stride,
+                     size_t k_stride, void *packed) {
+    const int8_product *p = cast(base);
+    size_t panel_bytes = hone_int8_panel_bytes(p->k_padded);
+    memset(packed, 0, base->packed_bytes);
+    for (size_t n = 0; n < base->n; n++) {
+        char *panel = (char *)packed + n / HONE_INT8_PANEL * panel_bytes;
+        size_t column = n % HONE_INT8_PANEL;
+        float *floats = (float *)(void *)(panel + p->k_padded * HONE_INT8_PANEL);
+        pack_column(weight + n * n_stride, base->k, k_stride, column, (int8_t *)panel,
+                    floats + column, floats + HONE_INT8_PANEL + column);
+    }
+    return HONE_OK;
+}
+
+static const hone_product_calls calls = {destroy, pack, operand, run};
+
+hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_t n,
+                               hone_product **out) {
+    int8_product *p = calloc(1, sizeof *p);
+    if (!p) return hone_err_new(HONE_E_NOMEM, "no memory for a product");
+    p->k_padded = hone_int8_padded(k);
+    p->panels = (n + HONE_INT8_PANEL - 1) / HONE_INT8_PANEL;
+    p->kernels = kernels;
+    p->base = (hone_product){.calls = &calls, .k = k, .n = n};
+    p->base.packed_bytes = p->panels * hone_int8_panel_bytes(p->k_padded);
+    p->base.operand_bytes = rounded(HONE_TILE_ROWS_MAX * p->k_padded * kernels->element_bytes) +
+                            2 * HONE_TILE_ROWS_MAX * sizeof(float);
+    (void)snprintf(p->base.engine, sizeof p->base.engine, "int8:%s", kernels->name);
+    *out = &p->base;
+    return HONE_OK;
+}
+
+hone_err hone_int8_create(size_t k, size_t n, hone_product **out) {
+    return hone_int8_create_with(hone_int8_best(), k, n, out);
+}
