@@ -6,7 +6,7 @@ PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv lib
            libarchive-dev libsqlite3-dev libmicrohttpd-dev libsodium-dev libexpat1-dev
 CLANG = clang libclang-rt-14-dev
 
-.PHONY: all deps demo test test-long test-live bench bench-peers fuzz lint format layers tsan check-clang install clean
+.PHONY: all deps demo test test-long test-live test-aarch64 bench bench-peers fuzz lint format layers tsan check-clang install clean
 
 all: deps
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release
@@ -44,6 +44,12 @@ bench: all
 bench-peers: all
 	@bench/run_peers.py $(if $(ROWS),--rows '$(ROWS)')
 
+# The engine for aarch64: cross-compiled, its goldens under qemu. Afterwards `make test` does it, too.
+test-aarch64: deps
+	@tools/install_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+	@tools/aarch64_sysroot
+	@tests/run.py aarch64
+
 # Each fuzzer for SECONDS, from its corpus; what crashes is kept in build-fuzz/.
 fuzz: deps
 	@tools/install_packages $(CLANG)
@@ -75,4 +81,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-asan build-bench-ref build-clang build-fuzz build-lint build-tsan ui/dist ui/node_modules
+	rm -rf $(BUILD) build-aarch64 build-aarch64-root build-asan build-bench-ref build-clang build-fuzz build-lint build-tsan ui/dist ui/node_modules

@@ -9,6 +9,8 @@
                line's tests of models, from the release tree, for each narrower HONE_ISA of this machine
     counts     instructions of tokenizer, parsers and HTTP under callgrind, beside those recorded (tests/count/)
     cli        tests/cli/test_*.py against the release binary
+    aarch64    the engine alone, cross-compiled: its goldens (AARCH64) under qemu-user, when
+               `make test-aarch64` has fetched what that needs
     server     tests/server/test_*.py: a running server of the release binary, driven by boto3
     races      some of them (RACES) against a server built with the thread sanitizer
     ui         ui/tests/: types, units, and the pages in Chromium against the release binary
@@ -30,15 +32,18 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import docs, venv  # noqa: E402
 from harness.report import Case, Report  # noqa: E402
-from harness.tree import ROOT, TREES, Tree  # noqa: E402
+from harness.tree import AARCH64_ROOT, ROOT, TREES, Tree  # noqa: E402
 
-STAGES = ['checks', 'unit', 'fuzz', 'release', 'isa', 'counts', 'cli', 'server', 'races', 'ui']
+STAGES = ['checks', 'unit', 'fuzz', 'release', 'isa', 'aarch64', 'counts', 'cli', 'server', 'races', 'ui']
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
 # What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. The
 # rest is arithmetic, which the sanitizer makes some ten times slower.
 RACES = re.compile(r'test_(access|events|http|people|reviews|s3|start)\.py')
 ISA_ROOMS = ['nn', 'model', 'decide', 'train']
 ISA_CLI = re.compile(r'test_(eval|predict|train|train_head)\.py')
+# Arithmetic, goldens of models and tokenizers. Emulated 20 times slower, the rest would take minutes.
+AARCH64 = re.compile(r'test_(adamw|attention|config|decision|dropout|encoder|isa|logistic|ops|optimizer|'
+                     r'params|safetensors|scores|targets|text_goldens|tokenizer_load|tuner)')
 CLANG_FORMAT = '14'  # another version formats differently
 
 ENV = {
@@ -118,6 +123,22 @@ def isa_tests(tree, match):
              if ISA_CLI.fullmatch(pathlib.Path(job[1][-1]).name)]
     return [(f'{isa} {title}', command, {**env, 'HONE_ISA': isa}, tap)
             for isa in isas[:-1] for title, command, env, tap in jobs]
+
+
+def run_aarch64(report, match):
+    tools = ['aarch64-linux-gnu-gcc', 'qemu-aarch64']
+    if not all(map(shutil.which, tools)) or not (AARCH64_ROOT / 'constants.ini').exists():
+        reason = f'{", ".join(tools)} or arm64 libraries are not installed: `make test-aarch64` gets them'
+        report.add('aarch64', 0.0, [Case('the engine', 'skipped', reason)])
+        return
+    tree = Tree('build-aarch64')
+    if not built(report, tree):
+        return
+    emulator = ['qemu-aarch64', '-L', str(AARCH64_ROOT)]
+    # the project's own goldens only: those of ../shared are of real size
+    run_all(report, [(f'aarch64 {title}', [*emulator, *command], {**env, 'HONE_SHARED': '/none'}, tap)
+                     for title, command, env, tap in units(tree, 'unit', match)
+                     if AARCH64.fullmatch(pathlib.Path(command[0]).name)], os.cpu_count() or 1)
 
 
 def server_tests(report, binary, match):
@@ -201,6 +222,8 @@ def main():
             if 'ui' in stages and not args.tree:
                 jobs += ui_tests(report, tree.path / 'hone', args.match)
             run_all(report, jobs, 1)
+    if 'aarch64' in stages and not args.tree:
+        run_aarch64(report, args.match)
     if 'races' in stages:
         tree = Tree('build-tsan')
         if built(report, tree, 'hone'):

@@ -13,6 +13,8 @@ PROGRESS = re.compile(r'\[\d+/\d+\] ')  # what ninja says of a step that went we
 # -Db_lundef=false: a library of a sanitized tree may leave the sanitizer's symbols open.
 ADDRESS = ['--buildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Db_lundef=false']
 
+AARCH64_ROOT = ROOT / 'build-aarch64-root'  # tools/aarch64_sysroot makes it
+
 # name: (compiler, options of meson setup)
 TREES = {
     'build': ('', ['--buildtype=release']),
@@ -20,6 +22,10 @@ TREES = {
     'build-tsan': ('', ['--buildtype=debugoptimized', '-Db_sanitize=thread', '-Db_lundef=false']),
     'build-clang': ('clang', ['--buildtype=release']),
     'build-fuzz': ('clang', [*ADDRESS, '-Dfuzz=true']),
+    # -O2: at -O3 the vectorizer of Debian's gcc 12.2 for aarch64 dies of an error of its own.
+    'build-aarch64': ('', ['--buildtype=release', '-Doptimization=2', '-Dserver=false',
+                           f'--cross-file={AARCH64_ROOT}/constants.ini',
+                           f'--cross-file={ROOT}/tools/aarch64.ini']),
     # Never compiled: clang-tidy reads how it would be, with asserts, which say what holds.
     'build-lint': ('clang', ['--buildtype=debug']),
 }
