@@ -16,9 +16,6 @@
 #include <unistd.h>
 
 static const size_t memory_max = (size_t)256 << 30;
-/* Adapters start at nothing and are small: they want larger steps than whole weights. */
-static const double lora_lr_default = 5e-4, lora_alpha_default = 16;
-enum { LORA_RANK_DEFAULT = 8 };
 static const double tty_interval_s = 0.2, log_interval_s = 30;
 
 typedef struct train_args {
@@ -213,7 +210,8 @@ static hone_err parse_mode(const char *name, mode *out) {
 /* The flags of adapters, which nothing else may have; rank, alpha and rate have defaults. */
 static hone_err choose_lora(train_args *a, mode is) {
     hone_run_options *r = &a->run;
-    bool given = r->lora.rank != LORA_RANK_DEFAULT || r->lora.alpha != lora_alpha_default ||
+    hone_run_options usual = hone_run_lora_defaults();
+    bool given = r->lora.rank != usual.lora.rank || r->lora.alpha != usual.lora.alpha ||
                  r->lora.dropout != 0 || r->lora.targets || r->merge;
     if (is != MODE_LORA && given)
         return hone_err_new(HONE_E_INVALID, "--lora-... and --merge go with --mode lora");
@@ -223,7 +221,7 @@ static hone_err choose_lora(train_args *a, mode is) {
     if (!isnan(a->lr))
         r->lr = a->lr;
     else if (is == MODE_LORA)
-        r->lr = lora_lr_default;
+        r->lr = usual.lr;
     return HONE_OK;
 }
 
@@ -271,7 +269,7 @@ static hone_err run(train_args *args, hone_arena *arena, hone_pool *pool) {
 
 hone_err hone_cmd_train(int argc, char **argv) {
     train_args args = {.run = hone_run_defaults(), .lr = NAN};
-    args.run.lora = (hone_lora_options){.rank = LORA_RANK_DEFAULT, .alpha = lora_alpha_default};
+    args.run.lora = hone_run_lora_defaults().lora;
     bool help_shown = false;
     hone_err err = parse(argc, argv, &args, &help_shown);
     if (hone_failed(err) || help_shown) return err;

@@ -208,18 +208,26 @@ hone_err hone_training_read(hone_arena *arena, const json_t *hyperparameters, co
     hone_training t = {
         .model_name = "", .start_from = "base", .group = "", .run = hone_run_defaults()};
     hone_run_options *r = &t.run;
-    double warmup = -1;
+    hone_run_options adapters = hone_run_lora_defaults();
+    hone_lora_options *lora = &adapters.lora;
+    const char *mode = "full";
+    double warmup = -1, lr = -1;
     r->checkpoint_s = 30; /* a job is killed more often than a command that somebody watches */
     const setting settings[] = {
         {"epochs", SIZE, &r->epochs, 1, 10000},
         {"train_batch_size", SIZE, &r->batch_size, 1, 65535},
         {"eval_batch_size", UNUSED, NULL, 0, 0}, /* batches are cut by tokens */
         {"model_name", TEXT, &t.model_name, 0, 0},
-        {"learning_rate", NUMBER, &r->lr, 0, 10},
+        {"learning_rate", NUMBER, &lr, 0, 10},
         {"warmup_steps", NUMBER, &warmup, 0, UINT32_MAX},
         {"weight_decay", NUMBER, &r->weight_decay, 0, 10},
         {"dropout", NUMBER, &r->dropout, -1, 0.99},
         {"max_length", SIZE, &r->max_length, 1, 1 << 20},
+        {"mode", TEXT, &mode, 0, 0},
+        {"freeze_layers", SIZE, &r->frozen_layers, 0, 256},
+        {"lora_rank", SIZE, &lora->rank, 1, HONE_LORA_RANK_MAX},
+        {"lora_alpha", NUMBER, &lora->alpha, 0, 1e6},
+        {"lora_targets", TEXT, &lora->targets, 0, 0},
         {"patience", SIZE, &r->patience, 0, 10000},
         {"seed", SEED, &r->seed, 0, 0},
         {"checkpoint_seconds", SIZE, &r->checkpoint_s, 0, 1 << 20},
@@ -233,6 +241,16 @@ hone_err hone_training_read(hone_arena *arena, const json_t *hyperparameters, co
     HONE_TRY(read_settings(&in, hyperparameters));
     t.has_warmup = warmup >= 0;
     if (t.has_warmup) r->warmup = warmup;
+    if (strcmp(mode, "lora") == 0) {
+        lora->targets = or_null(lora->targets);
+        r->lora = *lora;
+        r->merge = true; /* a version is a whole model */
+        r->lr = adapters.lr;
+    } else if (strcmp(mode, "full") != 0) {
+        return hone_err_new(HONE_E_INVALID, "step '%s': mode '%.100s': expected full or lora", step,
+                            mode);
+    }
+    if (lr >= 0) r->lr = lr;
     bool is_arn = hone_str_has_prefix(hone_str_of(t.start_from), HONE_S("arn:"));
     if (strcmp(t.start_from, "base") != 0 && strcmp(t.start_from, "approved") != 0 && !is_arn)
         return hone_err_new(HONE_E_INVALID,

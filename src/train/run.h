@@ -52,6 +52,10 @@ typedef struct hone_run_options {
 /* What `hone train` does unless told otherwise. */
 hone_run_options hone_run_defaults(void);
 
+/* The same for adapters, of rank 8 and alpha 16: they begin at nothing and are small, so they
+ * want larger steps than whole weights. */
+hone_run_options hone_run_lora_defaults(void);
+
 typedef struct hone_epoch {
     double train_loss; /* mean over the epoch, as the weights were at each step */
     double seconds;    /* of training, evaluation left out */

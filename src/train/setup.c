@@ -32,6 +32,13 @@ hone_run_options hone_run_defaults(void) {
     };
 }
 
+hone_run_options hone_run_lora_defaults(void) {
+    hone_run_options o = hone_run_defaults();
+    o.lora = (hone_lora_options){.rank = 8, .alpha = 16};
+    o.lr = 5e-4;
+    return o;
+}
+
 static hone_err check_options(const hone_run_options *o, bool has_eval) {
     const struct {
         const char *name;

@@ -40,6 +40,26 @@ static void test_training__values_as_clients_write_them(void **state) {
     assert_false(t.has_warmup);
 }
 
+static void test_training__adapters_have_their_own_rate_and_are_merged(void **state) {
+    (void)state;
+    json_t *map = json_loads("{\"mode\": \"\\\"lora\\\"\", \"lora_rank\": \"4\","
+                             " \"lora_targets\": \"all-linear\", \"freeze_layers\": 2}",
+                             0, NULL);
+    hone_training t;
+    CHECK_OK(hone_training_read(arena, map, "T", &t));
+    assert_int_equal(t.run.lora.rank, 4);
+    assert_true(t.run.lora.alpha == 16 && t.run.lr == 5e-4 && t.run.merge);
+    assert_string_equal(t.run.lora.targets, "all-linear");
+    assert_int_equal(t.run.frozen_layers, 2);
+    json_object_set_new(map, "learning_rate", json_real(1e-3));
+    CHECK_OK(hone_training_read(arena, map, "T", &t));
+    assert_true(t.run.lr == 1e-3);
+    json_decref(map);
+    CHECK_OK(hone_training_read(arena, NULL, "T", &t));
+    assert_int_equal(t.run.lora.rank, 0);
+    assert_true(t.run.lr == 5e-5 && !t.run.merge);
+}
+
 static void test_processing__values_as_clients_write_them(void **state) {
     (void)state;
     json_t *map = json_loads("{\"TrainSamples\": 10, \"TestSamples\": \"5\", \"Seed\": \"7\","
@@ -78,6 +98,8 @@ static void test_settings__wrong_ones_are_named(void **state) {
         {true, "{\"seed\": \"-1\"}", "seed"},
         {true, "{\"seed\": \"99999999999999999999\"}", "seed"},
         {true, "{\"start_from\": \"best\"}", "start_from 'best'"},
+        {true, "{\"mode\": \"half\"}", "step 'S': mode 'half': expected full or lora"},
+        {true, "{\"lora_rank\": 0}", "lora_rank: 0 is not in 1 to"},
         {true, "{\"model_name\": []}", "neither string nor number"},
         {true, "{\"model_name\": \"a\\u0000b\"}", "NUL"},
         {false, "{\"ReviewWeight\": 5000}", "ReviewWeight: 5000 is not in 0 to"},
@@ -103,6 +125,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_training__values_as_clients_write_them, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_training__adapters_have_their_own_rate_and_are_merged,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_processing__values_as_clients_write_them, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_settings__wrong_ones_are_named, set_up, tear_down),
