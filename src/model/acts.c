@@ -119,6 +119,8 @@ static void lay_out(walk *w, hone_acts *acts, const hone_weights *weights, const
     for (size_t layer = 0; layer < c->layers; layer++)
         lay_out_layer(w, acts, c, layer, tokens, sequences);
     acts->out = plan->keep ? take(w, sequences, c->hidden) : acts->embedded;
+    if (!plan->keep && tokens <= HONE_FEW_ROWS)
+        acts->partial = take(w, weights->shapes->chunks * tokens, c->hidden);
     acts->gathered = take(w, sequences, c->hidden);
     acts->pooled = take(w, sequences, c->hidden);
     acts->logits = take(w, sequences, c->labels);

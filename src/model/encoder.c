@@ -14,6 +14,9 @@ typedef struct phase {
     size_t layer;
     hone_tiling tiling;
     bool again; /* only what the layer keeps is wanted */
+    /* Of a few rows: all of them, and what its products read. */
+    hone_tile tile;
+    const void *operand;
 } phase;
 
 const hone_drop *hone_pass_drop(const hone_pass *pass, hone_drop_kind kind, size_t layer,
@@ -85,34 +88,49 @@ static void embed_rows(const hone_pass *pass, const hone_tile *t, float *sum) {
     }
 }
 
-static void embed_tile(void *ctx, size_t index, size_t worker) {
-    const phase *ph = ctx;
-    const hone_pass *pass = ph->pass;
+/* The embeddings of a tile's rows. */
+static void embed(const hone_pass *pass, const hone_tile *t) {
     const hone_weights *w = pass->weights;
     hone_acts *acts = pass->acts;
-    hone_tile t = hone_tiling_get(&ph->tiling, index);
-    size_t at = t.first * w->config->hidden;
+    size_t at = t->first * w->config->hidden;
     float *sum = (acts->embed_sum ? acts->embed_sum : acts->embedded) + at;
-    embed_rows(pass, &t, sum);
+    embed_rows(pass, t, sum);
     w->ops->norm(&(hone_norm_args){
-        .rows = t.rows,
+        .rows = t->rows,
         .dim = w->config->hidden,
         .x = sum,
         .weight = w->plain[HONE_EMB_NORM_W],
         .bias = w->plain[HONE_EMB_NORM_B],
         .eps = w->config->norm_eps,
-        .stats = acts->embed_stats ? acts->embed_stats + 2 * t.first : NULL,
+        .stats = acts->embed_stats ? acts->embed_stats + 2 * t->first : NULL,
         .out = acts->embedded + at,
     });
     hone_drop storage;
     const hone_drop *drop = hone_pass_drop(pass, HONE_DROP_EMBEDDING, 0, &storage);
     if (drop)
-        w->ops->dropout(acts->embedded + at, t.rows, w->config->hidden, drop, (uint32_t)t.first);
+        w->ops->dropout(acts->embedded + at, t->rows, w->config->hidden, drop, (uint32_t)t->first);
+}
+
+static void embed_tile(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    hone_tile t = hone_tiling_get(&ph->tiling, index);
+    embed(pass, &t);
     hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
     if (pass->layers > 0) project_qkv(pass, 0, &t, &s);
 }
 
-/* The first tokens' rows of the last layer's input, and their q. */
+/* The first tokens' rows of the last layer's input. */
+static void gather_rows(const phase *ph, const hone_tile *t) {
+    const hone_pass *pass = ph->pass;
+    size_t hidden = pass->weights->config->hidden;
+    const float *x = pass->acts->layers[ph->layer].x;
+    for (size_t i = t->first; i < t->first + t->rows; i++)
+        memcpy(pass->acts->gathered + i * hidden, x + (size_t)pass->batch->starts[i] * hidden,
+               hidden * sizeof *x);
+}
+
+/* The same and their q. */
 static void gather_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     const hone_pass *pass = ph->pass;
@@ -120,10 +138,7 @@ static void gather_tile(void *ctx, size_t index, size_t worker) {
     const hone_layer_acts *a = &pass->acts->layers[ph->layer];
     hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t hidden = w->config->hidden, at = t.first * hidden;
-    for (size_t i = 0; i < t.rows; i++) {
-        size_t row = (size_t)pass->batch->starts[t.first + i];
-        memcpy(pass->acts->gathered + at + i * hidden, a->x + row * hidden, hidden * sizeof *a->x);
-    }
+    gather_rows(ph, &t);
     hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
     const void *x = hone_product_operand(w->shapes->square, t.height, pass->acts->gathered + at,
                                          s.in);
@@ -270,14 +285,102 @@ static void head_tile(void *ctx, size_t index, size_t worker) {
                 head_b[label];
 }
 
+/* All rows at once: at most HONE_TILE_ROWS_MAX. */
+static hone_tile one_tile(size_t rows) {
+    return (hone_tile){.height = hone_padded_rows(rows), .rows = rows};
+}
+
 static void run_tiles(phase *ph, size_t rows, hone_pool_fn *fn) {
     ph->tiling = hone_tiling_of(rows);
     hone_pool_run(ph->pass->pool, ph->tiling.tiles, fn, ph);
 }
 
+/* k, v or q of a few rows. */
+static void few_project_piece(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    const hone_weights *w = pass->weights;
+    const hone_layer_acts *a = &pass->acts->layers[ph->layer];
+    static const struct {
+        size_t slot;
+        hone_layer_slot bias;
+    } which[] = {{HONE_PACK_K, HONE_K_B}, {HONE_PACK_V, HONE_V_B}, {HONE_PACK_Q, HONE_Q_B}};
+    float *outs[] = {a->k, a->v, a->q};
+    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
+    hone_tile t = ph->tile;
+    const void *operand = ph->operand;
+    if (which[index].slot == HONE_PACK_Q && hone_pass_is_compact(pass, ph->layer)) {
+        t = one_tile(pass->batch->sequences);
+        gather_rows(ph, &t);
+        operand = hone_product_operand(w->shapes->square, t.height, pass->acts->gathered,
+                                       s.between);
+    }
+    project(w, ph->layer, which[index].slot, which[index].bias, &t, operand, outs[index],
+            s.product);
+}
+
+/* partial[c] = down(gelu(up(y))) of one chunk. */
+static void few_chunk_piece(void *ctx, size_t c, size_t worker) {
+    const phase *ph = ctx;
+    const hone_weights *w = ph->pass->weights;
+    const hone_shapes *shapes = w->shapes;
+    size_t height = ph->tile.height;
+    hone_tile_scratch s = hone_tile_scratch_of(ph->pass, worker);
+    hone_product_run(shapes->up, hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + c),
+                     layer_param(w, ph->layer, HONE_UP_B) + c * shapes->chunk, false, height,
+                     ph->operand, s.middle, s.product);
+    w->ops->gelu(s.middle, s.middle, ph->tile.rows * shapes->chunk);
+    hone_product_run(shapes->down,
+                     hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + shapes->chunks + c),
+                     c == 0 ? layer_param(w, ph->layer, HONE_DOWN_B) : NULL, false, height,
+                     hone_product_operand(shapes->down, height, s.middle, s.between),
+                     ph->pass->acts->partial + c * height * w->config->hidden, s.product);
+}
+
+/* A layer of a few rows. What the pieces share lies in the first worker's scratch, where none of
+ * them writes: its operand `in`, and y. */
+static void few_layer(phase *ph) {
+    const hone_pass *pass = ph->pass;
+    const hone_weights *w = pass->weights;
+    const hone_layer_acts *a = &pass->acts->layers[ph->layer];
+    hone_tile_scratch s = hone_tile_scratch_of(pass, 0);
+    bool compact = hone_pass_is_compact(pass, ph->layer), last = ph->layer + 1 == pass->layers;
+    ph->tile = one_tile(pass->batch->tokens);
+    ph->operand = hone_product_operand(w->shapes->square, ph->tile.height, a->x, s.in);
+    hone_pool_run(pass->pool, 3, few_project_piece, ph);
+    hone_pool_run(pass->pool, pass->batch->sequences * w->config->heads, attention_piece, ph);
+
+    if (compact) ph->tile = one_tile(pass->batch->sequences);
+    const hone_tile *t = &ph->tile;
+    const void *ctx = hone_product_operand(w->shapes->square, t->height, a->ctx, s.in);
+    project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, t, ctx, s.a, s.product);
+    norm_tile(ph, t, &(norm_place){HONE_NORM1_W, HONE_NORM1_B, HONE_DROP_OUT, NULL, NULL}, s.a,
+              compact ? pass->acts->gathered : a->x, s.y);
+    ph->operand = hone_product_operand(w->shapes->up, t->height, s.y, s.in);
+    hone_pool_run(pass->pool, w->shapes->chunks, few_chunk_piece, ph);
+
+    size_t floats = t->height * w->config->hidden;
+    float *sum = pass->acts->partial;
+    for (size_t c = 1; c < w->shapes->chunks; c++)
+        w->ops->add(sum, sum, pass->acts->partial + c * floats, floats);
+    norm_tile(ph, t, &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, NULL, NULL}, sum,
+              s.y, last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x);
+}
+
+static void forward_few(const hone_pass *pass) {
+    phase ph = {.pass = pass, .tile = one_tile(pass->batch->tokens)};
+    embed(pass, &ph.tile);
+    for (ph.layer = 0; ph.layer < pass->layers; ph.layer++) few_layer(&ph);
+    if (pass->first_only) run_tiles(&ph, pass->batch->sequences, head_tile);
+}
+
 void hone_pass_forward(const hone_pass *pass) {
     const hone_pack *batch = pass->batch;
     assert(batch->tokens > 0);
+    if (batch->tokens <= HONE_FEW_ROWS && !pass->acts->plan.keep && !pass->dropout) {
+        forward_few(pass);
+        return;
+    }
     phase ph = {.pass = pass};
     run_tiles(&ph, batch->tokens, embed_tile);
     for (size_t layer = 0; layer < pass->layers; layer++) {

@@ -10,6 +10,10 @@
  * for every row but does all else for one row a sequence ("first only"): the same logits and
  * gradients for a sixth less work in six layers.
  *
+ * A few rows are bound by reading the weights, which every tile would do anew. So up to
+ * HONE_FEW_ROWS of them, where nothing is kept, are one tile, and what is shared out is its
+ * products: q, k and v, then the chunks of the feed-forward layer, whose sums are added in order.
+ *
  * The feed-forward layer is cut into chunks of `hidden` columns, so that its wide middle
  * never leaves the cache and every product of the model has one shape.
  */
@@ -26,7 +30,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HONE_CHUNKS_MAX = 16 };
+enum {
+    HONE_CHUNKS_MAX = 16,
+    HONE_FEW_ROWS = 64, /* up to here the weights are shared out instead of the rows */
+};
 
 /* The products of a network: hidden -> hidden, hidden -> chunk, chunk -> hidden. */
 typedef struct hone_shapes {
@@ -117,6 +124,7 @@ typedef struct hone_acts {
     float *embedded;         /* x of layer 0 */
     hone_layer_acts *layers; /* [layers] */
     float *out;              /* output of the last layer */
+    float *partial;          /* [chunks, tokens, hidden] where there are few rows */
     float *gathered;         /* [sequences, hidden] the last layer's input in first-only */
     float *pooled_in, *pooled, *logits; /* [sequences, hidden], ..., [sequences, labels] */
     float *worker_scratch;
