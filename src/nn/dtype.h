@@ -14,8 +14,8 @@
 typedef enum hone_dtype { HONE_DTYPE_F32, HONE_DTYPE_BF16, HONE_DTYPE_INT8 } hone_dtype;
 enum { HONE_DTYPE_COUNT = HONE_DTYPE_INT8 + 1 };
 
-/* "f32" (or "fp32"), "bf16", "int8"; "auto" is the fastest that this processor multiplies by
- * itself and that changes no answer worth speaking of. INVALID names the text. */
+/* "f32" (or "fp32"), "bf16", "int8"; "auto" is bf16 where the processor multiplies it by itself,
+ * else f32: int8 may move a label and is taken only when asked for. INVALID names the text. */
 HONE_NODISCARD hone_err hone_dtype_parse(const char *text, hone_dtype *out);
 
 const char *hone_dtype_name(hone_dtype dtype);

@@ -40,6 +40,19 @@ class Predict(ModelCase):
                 found = self.logits(lines(*inputs), model=GOLDEN / 'model' / name)
                 self.assert_near(sum(found, []), floats(cases['logits']))
 
+    def test_int8_answers_nearly_the_same(self):
+        inputs, cases = golden_cases('bert')
+        exact = floats(cases['logits'])
+        found = sum(self.logits(lines(*inputs), '--dtype', 'int8'), [])
+        worst = max(abs(a - b) for a, b in zip(found, exact))
+        self.assertTrue(1e-5 < worst < 0.02, worst)  # as near as f32 would not be int8
+        self.assertEqual(self.logits(lines(*inputs), '--dtype', 'fp32'), self.logits(lines(*inputs)))
+
+    def test_dtype_is_one_of_four(self):
+        for name in ('int4', '', 'INT8', 'f32,int8'):
+            done = hone('predict', '--model', self.bert, '--dtype', name, stdin='good\n')
+            self.assert_fails(done, f"dtype '{name}'", 'f32, bf16, int8 or auto')
+
     def test_label_and_score_are_the_largest_softmax(self):
         inputs, _ = golden_cases('bert')
         for answer in self.answers('predict', '--model', self.bert, '--jsonl', '--logits',
