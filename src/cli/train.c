@@ -60,7 +60,7 @@ static hone_err parse(int argc, char **argv, train_args *a, bool *help_shown) {
         {"pooling", "WHAT",
          "head: embed a text as the mean (default) of its tokens, or as the first", HONE_OPT_STR,
          &a->pooling, false},
-        {"penalty", "X", "head: on the squares of its weights, default 1", HONE_OPT_FLOAT,
+        {"penalty", "X", "head: on the squares of its weights, default 0.2", HONE_OPT_FLOAT,
          &a->penalty, false},
         {"problem-type", "TYPE", "single_label_classification (default) or regression",
          HONE_OPT_STR, &a->problem, false},
