@@ -6,7 +6,7 @@
 
     accuracy.py                                     every run that RESULTS lacks, seed by seed
     accuracy.py --engine torch --task sst2          those of them that fit
-    accuracy.py --table                             RESULTS as markdown
+    accuracy.py --table                             RESULTS as markdown; dtypes.py adds its own
 
 One run takes minutes (hone) to an hour (PyTorch), so each is written down when it ends, and a
 second call goes on where the first was stopped. Two calls may work side by side: a run in

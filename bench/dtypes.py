@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""What bf16 and int8 do to the answers of fine-tuned models.
+
+    WORK/<task>/<model> x texts x --dtype -> predictions -> one line of RESULTS --table--> markdown
+
+    dtypes.py --model WORK/sst2/hone-1 [...]     each on its task's texts, what RESULTS lacks
+    dtypes.py --table                            RESULTS as markdown, the end of bench/ACCURACY.md
+
+A model's task is the name of the folder that it lies in: sst2 or imdb, as accuracy.py leaves them.
+Two sets of texts a task, none of them trained on: `judged` is accuracy.py's evaluation file, whose
+accuracy is the one to compare; `others` are more, for the share of equal answers, which fewer
+texts would settle too coarsely: for SST-2 sentences of three other sources (Amazon, Yelp, CR), for
+IMDB the reviews that follow.
+
+equal   share of the texts whose label is fp32's
+shift   largest difference of a logit from fp32's"""
+import argparse
+import gzip
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import time
+
+import accuracy
+from accuracy import ROOT, commit, machine, read_results, say
+
+DTYPES = ['bf16', 'int8']
+OTHER_REVIEWS = 2000
+
+
+# ---- texts -----------------------------------------------------------------------------------
+
+def other_sentences(data):
+    """[(text, label)]: labels as SST-2 has them."""
+    unique = {}
+    for name in ('amazon_cells_labelled', 'yelp_labelled'):
+        for line in (data / 'sentences' / f'{name}.txt').open(encoding='utf-8'):
+            text, label = line.rstrip('\n').rsplit('\t', 1)
+            unique.setdefault(text.strip(), label.strip())
+    for name, label in (('custrev.pos', '1'), ('custrev.neg', '0')):
+        for line in (data / 'cr' / name).open(encoding='utf-8', errors='replace'):
+            if line.strip():
+                unique.setdefault(line.strip(), label)
+    return list(unique.items())
+
+
+def other_reviews(data):
+    """The reviews that follow those of accuracy.make_imdb."""
+    unique = {}
+    with gzip.open(data / 'imdb' / 'imdb_train.jsonl.gz', 'rt', encoding='utf-8') as lines:
+        for row in map(json.loads, lines):
+            unique.setdefault(row['text'], row['label'])
+    rows = list(unique.items())
+    random.Random(accuracy.IMDB_SEED).shuffle(rows)
+    begin = accuracy.IMDB_TRAIN + accuracy.IMDB_EVAL
+    return rows[begin:begin + OTHER_REVIEWS]
+
+
+def texts_of(args, task, which):
+    if which == 'judged':
+        return accuracy.prepare(task, args.shared / 'data', args.work)[1]
+    path = args.work / task / 'others.jsonl'
+    if not path.exists():
+        rows = {'sst2': other_sentences, 'imdb': other_reviews}[task](args.shared / 'data')
+        part = path.with_suffix(f'.{os.getpid()}')
+        with part.open('w', encoding='utf-8') as out:
+            for text, label in rows:
+                out.write(json.dumps({'text': text, 'label': label}, ensure_ascii=False) + '\n')
+        part.rename(path)
+    return path
+
+
+# ---- runs ------------------------------------------------------------------------------------
+
+def predict(args, model, path, length, dtype):
+    command = [args.hone, 'predict', '--model', model, '--jsonl', '--logits', '--max-length', length,
+               '--threads', args.threads, '--dtype', dtype, path]
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit('hone predict failed')
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def predict_f32(args, model, which, path, length):
+    """Kept: every other dtype is compared with it."""
+    file = args.work / model.parent.name / f'{model.name}-{which}-f32.jsonl'
+    if not file.exists():
+        found = predict(args, model, path, length, 'f32')
+        part = file.with_suffix(f'.{os.getpid()}')
+        part.write_text(''.join(json.dumps(row) + '\n' for row in found))
+        part.rename(file)
+    return [json.loads(line) for line in file.open()]
+
+
+def share(hits):
+    hits = list(hits)
+    return round(sum(hits) / len(hits), 6)
+
+
+def compare(found, reference, labels):
+    return dict(texts=len(labels),
+                accuracy=share(f['label'] == label for f, label in zip(found, labels)),
+                accuracy_f32=share(r['label'] == label for r, label in zip(reference, labels)),
+                equal=share(f['label'] == r['label'] for f, r in zip(found, reference)),
+                shift=round(max(abs(a - b) for f, r in zip(found, reference)
+                                for a, b in zip(f['logits'], r['logits'])), 5))
+
+
+def do_model(args, model, which):
+    task = model.parent.name
+    name = f'{task}/{model.name}'
+    missing = [dtype for dtype in args.dtype or DTYPES
+               if not any((row['model'], row['texts_of'], row['dtype']) == (name, which, dtype)
+                          for row in read_results(args.results))]
+    if not missing:
+        return
+    path, length = texts_of(args, task, which), accuracy.MAX_LENGTH[task]
+    labels = [str(json.loads(line)['label']) for line in path.open(encoding='utf-8')]
+    reference = predict_f32(args, model, which, path, length)
+    layout = json.loads((model / 'config.json').read_text())['model_type']
+    for dtype in missing:
+        row = dict(model=name, layout=layout, task=task, texts_of=which, dtype=dtype,
+                   **compare(predict(args, model, path, length, dtype), reference, labels),
+                   isa=os.environ.get('HONE_ISA', 'best'), commit=commit(), machine=machine(),
+                   ended=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
+        with args.results.open('a') as out:
+            out.write(json.dumps(row) + '\n')
+        say(f'{name} {which} {dtype}: accuracy {row["accuracy"]:.4f} (fp32 {row["accuracy_f32"]:.4f}), '
+            f'equal {row["equal"]:.4f}, shift {row["shift"]}')
+
+
+# ---- table -----------------------------------------------------------------------------------
+
+def print_table(results):
+    rows = read_results(results)
+    keys = sorted({(row['task'], row['texts_of'], row['layout'], row['model']) for row in rows})
+    print('''
+## bf16 and int8, beside fp32
+
+Made by `bench/dtypes.py`, which says what the texts are; `bench/dtypes.jsonl` has each run. Predictions of models that were
+fine-tuned in fp32: hone-N are those of the tables above, the model in DistilBERT's layout is hone-1 put into it
+(`tools/to_distilbert.py`) and fine-tuned further on 6,400 of the phrases (SST-2) for its new head. Equal: share of the texts that
+get fp32's label.
+''')
+    print('| task | texts | layout | model | fp32 | '
+          + ' | '.join(f'{d} | {d} equal' for d in DTYPES) + ' |')
+    print('|---' * (5 + 2 * len(DTYPES)) + '|')
+    for task, which, layout, model in keys:
+        mine = {row['dtype']: row for row in rows if (row['model'], row['texts_of']) == (model, which)}
+        one = next(iter(mine.values()))
+        cells = []
+        for dtype in DTYPES:
+            row = mine.get(dtype)
+            cells += [f'{100 * row["accuracy"]:.2f} %', f'{100 * row["equal"]:.2f} %'] if row else ['', '']
+        print(f'| {task} | {one["texts"]:,} {which} | {layout} | {model.split("/")[1]} '
+              f'| {100 * one["accuracy_f32"]:.2f} % | ' + ' | '.join(cells) + ' |')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    path = pathlib.Path
+    shared = os.environ.get('HONE_SHARED', ROOT.parent / 'shared')
+    cache = path(os.environ.get('XDG_CACHE_HOME', path.home() / '.cache')) / 'hone-accuracy'
+    parser.add_argument('--model', type=path, action='append', default=[])
+    parser.add_argument('--texts', choices=['judged', 'others'], action='append')
+    parser.add_argument('--dtype', choices=DTYPES, action='append')
+    parser.add_argument('--table', action='store_true', help='print the results as markdown')
+    parser.add_argument('--results', type=path, default=ROOT / 'bench' / 'dtypes.jsonl')
+    parser.add_argument('--work', type=path, default=cache, help='prepared texts')
+    parser.add_argument('--shared', type=path, default=path(shared), help='has data/')
+    parser.add_argument('--hone', type=path, default=ROOT / 'build' / 'hone')
+    parser.add_argument('--threads', type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    if args.table:
+        return print_table(args.results)
+    for model in args.model:
+        for which in args.texts or ['judged', 'others']:
+            do_model(args, model, which)
+
+
+if __name__ == '__main__':
+    main()
