@@ -3,6 +3,7 @@
  *     users.c        open, people, teams          sessions.c     login, cookies
  *     keys.c         API keys                     invitations.c  links
  *     secrets.c      tokens, passwords, private files    credentials.c  DIR/credentials
+ *     key_cache.c    the keys that were used last
  */
 #ifndef HONE_ACCOUNT_ACCOUNT_IMPL_H
 #define HONE_ACCOUNT_ACCOUNT_IMPL_H
@@ -21,7 +22,18 @@ enum {
     HONE_PASSWORD_MAX = 1024, /* bytes */
     HONE_PASSWORD_MIN = 8,    /* characters */
     HONE_SEEN_EVERY_MS = 60000,
+    HONE_CACHED_KEYS = 64,
 };
+
+/* A key, and whose it is, in memory. */
+typedef struct hone_cached_key {
+    char id[HONE_KEY_ID_SIZE]; /* "" = a free place */
+    char secret[HONE_SECRET_SIZE];
+    char name[HONE_USER_NAME_MAX + 1], email[HONE_EMAIL_MAX + 1];
+    char worker[17]; /* 16 hex digits */
+    int64_t user, seen_ms;
+    hone_role role;
+} hone_cached_key;
 
 struct hone_accounts {
     hone_db *db;
@@ -31,6 +43,11 @@ struct hone_accounts {
     pthread_cond_t freed;
     /* Guarded by lock: */
     int hashing, waiting; /* threads that hash a password, or wait to */
+
+    pthread_mutex_t cache_lock;
+    /* Guarded by cache_lock: */
+    uint64_t generation; /* how often the cache was cleared */
+    hone_cached_key cache[HONE_CACHED_KEYS];
 };
 
 /* --- secrets.c ---------------------------------------------------------------------- */
@@ -85,6 +102,17 @@ HONE_NODISCARD hone_err hone_key_insert(hone_accounts *accounts, hone_tx *tx, in
 /* Note that the user was here, once a minute at most; nothing depends on it, so that a failure
  * is no error. Call outside a transaction. */
 void hone_user_touch(hone_accounts *accounts, int64_t user, int64_t session, int64_t seen_ms);
+
+/* --- key_cache.c -------------------------------------------------------------------- */
+
+/* A copy of what is kept of a key; the generation in any case. */
+bool hone_key_cache_find(hone_accounts *accounts, hone_str key_id, hone_cached_key *out,
+                         uint64_t *generation);
+/* Keep what was read from the database since the cache was asked. */
+void hone_key_cache_keep(hone_accounts *accounts, hone_str key_id, const hone_caller *caller,
+                         hone_str secret, int64_t seen_ms, uint64_t generation);
+/* After the commit of whatever ends a key. */
+void hone_key_cache_clear(hone_accounts *accounts);
 
 /* "user/ann" in the arena; NULL at its limit. */
 char *hone_actor(hone_arena *arena, const hone_caller *caller);

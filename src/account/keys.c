@@ -77,21 +77,58 @@ static hone_err find_in(hone_accounts *accounts, hone_tx *tx, hone_arena *arena,
     return err;
 }
 
+static hone_err copy_cached(hone_arena *arena, const hone_cached_key *k, hone_caller *out,
+                            hone_str *secret) {
+    hone_caller caller = {.user = k->user,
+                          .name = hone_arena_strdup(arena, hone_str_of(k->name)),
+                          .email = hone_arena_strdup(arena, hone_str_of(k->email)),
+                          .worker = hone_arena_strdup(arena, hone_str_of(k->worker)),
+                          .role = k->role};
+    const char *text = hone_arena_strdup(arena, hone_str_of(k->secret));
+    if (!caller.name || !caller.email || !caller.worker || !text) return hone_account_no_memory();
+    *out = caller;
+    *secret = hone_str_of(text);
+    return HONE_OK;
+}
+
 /* As hone_accounts_find_key, but the user was not necessarily here. */
 static hone_err find_quietly(hone_accounts *accounts, hone_arena *arena, hone_str key_id,
                              hone_caller *out, hone_str *secret, int64_t *seen_ms) {
     hone_tx *tx = NULL;
+    hone_cached_key cached;
+    uint64_t generation = 0;
+    if (hone_key_cache_find(accounts, key_id, &cached, &generation)) {
+        *seen_ms = cached.seen_ms;
+        hone_err err = copy_cached(arena, &cached, out, secret);
+        sodium_memzero(&cached, sizeof cached);
+        return err;
+    }
     HONE_TRY(hone_tx_begin(accounts->db, HONE_TX_READ, &tx));
     hone_err err = find_in(accounts, tx, arena, key_id, out, secret, seen_ms);
     hone_tx_abort(tx);
+    if (!hone_failed(err))
+        hone_key_cache_keep(accounts, key_id, out, *secret, *seen_ms, generation);
     return err;
+}
+
+/* The key's user was here. What is kept of the key says so, too, or each request would write. */
+static void touch(hone_accounts *accounts, hone_str key_id, const hone_caller *caller,
+                  hone_str secret, int64_t seen_ms) {
+    hone_cached_key cached;
+    uint64_t generation = 0;
+    int64_t now_ms = hone_now_ms();
+    if (now_ms - seen_ms < HONE_SEEN_EVERY_MS) return;
+    if (hone_key_cache_find(accounts, key_id, &cached, &generation))
+        hone_key_cache_keep(accounts, key_id, caller, secret, now_ms, generation);
+    sodium_memzero(&cached, sizeof cached);
+    hone_user_touch(accounts, caller->user, 0, seen_ms);
 }
 
 hone_err hone_accounts_find_key(hone_accounts *accounts, hone_arena *arena, hone_str key_id,
                                 hone_caller *out, hone_str *secret) {
     int64_t seen_ms = 0;
     HONE_TRY(find_quietly(accounts, arena, key_id, out, secret, &seen_ms));
-    hone_user_touch(accounts, out->user, 0, seen_ms);
+    touch(accounts, key_id, out, *secret, seen_ms);
     return HONE_OK;
 }
 
@@ -122,7 +159,7 @@ hone_err hone_accounts_find_bearer(hone_accounts *accounts, hone_arena *arena, h
     HONE_TRY(err);
     if (given.len != secret.len || sodium_memcmp(given.ptr, secret.ptr, secret.len) != 0)
         return refused;
-    hone_user_touch(accounts, caller.user, 0, seen_ms);
+    touch(accounts, key_id, &caller, secret, seen_ms);
     *out = caller;
     return HONE_OK;
 }
@@ -165,5 +202,7 @@ static hone_err delete_in(hone_tx *tx, const hone_caller *by, hone_str key_id) {
 hone_err hone_accounts_key_delete(hone_accounts *accounts, const hone_caller *by, hone_str key_id) {
     hone_tx *tx = NULL;
     HONE_TRY(hone_tx_begin(accounts->db, HONE_TX_WRITE, &tx));
-    return hone_tx_finish(tx, delete_in(tx, by, key_id));
+    hone_err err = hone_tx_finish(tx, delete_in(tx, by, key_id));
+    hone_key_cache_clear(accounts); /* also after a failure, which may have come too late */
+    return err;
 }

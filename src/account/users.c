@@ -220,6 +220,7 @@ hone_err hone_accounts_open(const char *dir, hone_db *db, const char *endpoint_u
     accounts->db = db;
     (void)pthread_mutex_init(&accounts->lock, NULL); /* plain ones cannot fail on Linux */
     (void)pthread_cond_init(&accounts->freed, NULL);
+    (void)pthread_mutex_init(&accounts->cache_lock, NULL);
     hone_err err = open_all(accounts, dir, endpoint_url);
     if (hone_failed(err))
         hone_accounts_close(accounts);
@@ -231,6 +232,8 @@ hone_err hone_accounts_open(const char *dir, hone_db *db, const char *endpoint_u
 void hone_accounts_close(hone_accounts *accounts) {
     if (!accounts) return;
     sodium_memzero(accounts->key, sizeof accounts->key);
+    sodium_memzero(accounts->cache, sizeof accounts->cache);
+    (void)pthread_mutex_destroy(&accounts->cache_lock);
     (void)pthread_cond_destroy(&accounts->freed);
     (void)pthread_mutex_destroy(&accounts->lock);
     free(accounts);
@@ -323,7 +326,9 @@ hone_err hone_accounts_disable(hone_accounts *accounts, const hone_caller *by, h
                                bool disabled) {
     hone_tx *tx = NULL;
     HONE_TRY(hone_tx_begin(accounts->db, HONE_TX_WRITE, &tx));
-    return hone_tx_finish(tx, disable_in(tx, by, name, disabled));
+    hone_err err = hone_tx_finish(tx, disable_in(tx, by, name, disabled));
+    hone_key_cache_clear(accounts); /* also after a failure, which may have come too late */
+    return err;
 }
 
 /* --- teams -------------------------------------------------------------------------- */

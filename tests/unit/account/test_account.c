@@ -432,6 +432,9 @@ static void test_keys__belong_to_somebody_and_are_few(void **state) {
     CHECK_FAILS(hone_accounts_key_delete(accounts, &ann, hone_str_of(id_of_admin)),
                 HONE_E_NOT_FOUND, id_of_admin);
     CHECK_OK(hone_accounts_key_delete(accounts, &ann, hone_str_of(ids[0])));
+    CHECK_OK(hone_accounts_find_key(accounts, arena, hone_str_of(ids[1]), &caller, &found));
+    CHECK_OK(hone_accounts_find_key(accounts, arena, hone_str_of(ids[1]), &caller, &found));
+    assert_string_equal(caller.name, "ann"); /* also from memory */
     CHECK_OK(hone_accounts_key_delete(accounts, &admin, hone_str_of(ids[1])));
     CHECK_FAILS(hone_accounts_key_delete(accounts, &ann, hone_str_of(ids[0])), HONE_E_NOT_FOUND,
                 ids[0]);
