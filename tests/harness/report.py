@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from . import lifetime
+
 # The only reasons that excuse a test. A golden of the project's own is always there, so a
 # skip that gives any other reason is a failure.
 EXCUSES = re.compile(r'\.\./shared|\btmpfs\b|\broot\b|\bnot installed\b')
@@ -86,7 +88,7 @@ class Report:
         start = time.monotonic()
         process = subprocess.Popen(command, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   start_new_session=True)
+                                   start_new_session=True, preexec_fn=lifetime.with_parent())
         timed_out = False
         try:
             raw, _ = process.communicate(timeout=timeout_s)

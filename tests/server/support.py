@@ -30,7 +30,8 @@ def _command_line_support():
     return module
 
 
-sys.path.append(str(ROOT / 'tests' / 'cli'))
+sys.path.extend(str(ROOT / 'tests' / name) for name in ('cli', '.'))
+from harness import lifetime  # noqa: E402
 Case, hone, shared = (getattr(_command_line_support(), name) for name in ('Case', 'hone', 'shared'))
 
 
@@ -63,7 +64,8 @@ class Server:
         self.data.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
             [*self.wrapper, HONE, 'serve', '--data', str(self.data), '--listen', '127.0.0.1:0', *self.args],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, env={**os.environ, **self.env})
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, env={**os.environ, **self.env},
+            preexec_fn=lifetime.with_parent())
         lines = []
         for raw in self.process.stdout:
             lines.append(raw.decode(errors='replace'))
@@ -119,7 +121,7 @@ class Server:
         """An unmodified boto3 client; one without retries, so that every answer is seen."""
         import boto3
         from botocore.config import Config
-        wanted = (service, key, tuple(sorted(config.items())))
+        wanted = (service, key, repr(sorted(config.items())))
         if wanted not in self._clients:
             settings = {'retries': {'total_max_attempts': 1}, 'proxies': {}, **config}
             self._clients[wanted] = boto3.client(
