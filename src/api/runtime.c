@@ -71,6 +71,23 @@ static hone_err check_variant(const invocation *v) {
                         HONE_ARG(v->endpoint), HONE_ARG(wanted), variant);
 }
 
+/* X-Hone-Max-Wait-Ms: who has no use for a late answer says how long it may wait for its turn. */
+static hone_err parse_patience(const hone_request *request, int64_t *out) {
+    enum { DIGITS_MAX = 9 };
+    hone_str text = hone_request_header(request, "x-hone-max-wait-ms");
+    int64_t patience_ms = 0;
+    for (size_t i = 0; i < text.len && i <= DIGITS_MAX; i++)
+        patience_ms = text.ptr[i] >= '0' && text.ptr[i] <= '9' && patience_ms >= 0
+                          ? 10 * patience_ms + text.ptr[i] - '0'
+                          : -1;
+    if (text.len > 0 && (text.len > DIGITS_MAX || patience_ms < 1))
+        return hone_err_new(HONE_E_INVALID,
+                            "x-hone-max-wait-ms '%.*s' is no number of milliseconds",
+                            HONE_ARG(text));
+    *out = patience_ms;
+    return HONE_OK;
+}
+
 static void reply_answer(const invocation *v, hone_str answer) {
     const hone_plan *plan = hone_deployment_plan(v->query.deployment);
     char truncated[24];
@@ -137,6 +154,7 @@ void hone_api_runtime(const hone_call *call, hone_exchange *exchange) {
                              call->request->body, &v->call);
     v->query.texts = v->call.texts;
     v->query.count = v->call.count;
+    if (!hone_failed(err)) err = parse_patience(call->request, &v->query.patience_ms);
     if (hone_failed(err))
         hone_fleet_refused(fleet, name, 400);
     else

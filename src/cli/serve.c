@@ -53,8 +53,14 @@ static hone_err parse(int argc, char **argv, hone_settings_flags *flags, bool *h
          &flags->allow_plain_http, false},
         {"threads", "N", "of predictions; default: all processors", HONE_OPT_SIZE, &flags->threads,
          false},
+        {"dtype", "T", "predictions multiply in f32 (default), bf16, int8 or auto", HONE_OPT_STR,
+         &flags->dtype, false},
         {"jobs", "N", "steps of pipelines that run at once; default 1", HONE_OPT_SIZE, &flags->jobs,
          false},
+        {"max-queue-ms", "N", "a prediction that would wait longer is refused; default 2000",
+         HONE_OPT_SIZE, &flags->max_queue_ms, false},
+        {"batch-delay-us", "N", "a batch may wait for its requests; default 1000", HONE_OPT_SIZE,
+         &flags->batch_delay_us, false},
         {0}};
     size_t positional = 0;
     return hone_options_parse(&usage, options, argc, argv, NULL, 0, &positional, help_shown);
@@ -87,6 +93,14 @@ static hone_err make_places(house *h) {
 
 static void note_review(hone_err err) { hone_log("event=review.failed error=%s", err.msg); }
 
+static hone_batcher_options batcher_options(const hone_settings *s) {
+    return (hone_batcher_options){
+        .threads = s->threads,
+        .patience_ms = (int64_t)s->max_queue_ms,
+        .delay_us = s->batch_delay_us > 0 ? (int64_t)s->batch_delay_us : -1,
+    };
+}
+
 static hone_err open_rooms(house *h) {
     hone_app *app = &h->app;
     const hone_settings *s = &h->settings;
@@ -106,7 +120,8 @@ static hone_err open_rooms(house *h) {
                                                    .db = app->db,
                                                    .objects = app->objects,
                                                    .realm = s->realm,
-                                                   .batcher = {.threads = s->threads}},
+                                                   .dtype = s->dtype,
+                                                   .batcher = batcher_options(s)},
                              &app->fleet));
     HONE_TRY(hone_pipelines_open(&(hone_pipelines_options){.dir = s->data,
                                                            .db = app->db,
@@ -199,7 +214,7 @@ static hone_err serve(house *h) {
 }
 
 hone_err hone_cmd_serve(int argc, char **argv) {
-    hone_settings_flags flags = {0};
+    hone_settings_flags flags = {.batch_delay_us = HONE_SETTINGS_UNSET};
     bool help_shown = false;
     hone_err err = parse(argc, argv, &flags, &help_shown);
     if (hone_failed(err) || help_shown) return err;

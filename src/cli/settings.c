@@ -9,7 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FILE_BYTES_MAX = 1 << 20, PORT_DEFAULT = 8080, HOSTS_MAX = 64, JOBS_MAX = 64 };
+enum {
+    FILE_BYTES_MAX = 1 << 20,
+    PORT_DEFAULT = 8080,
+    HOSTS_MAX = 64,
+    JOBS_MAX = 64,
+    QUEUE_MS = 2000,
+    QUEUE_MS_MAX = 600000,
+    DELAY_US = 1000,
+    DELAY_US_MAX = 1000000,
+};
 
 static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory for settings"); }
 
@@ -153,22 +162,31 @@ static hone_err take_hosts(hone_arena *arena, const json_t *in, const char *wher
 
 static hone_err take_all(hone_arena *arena, const json_t *in, const char *where,
                          hone_settings *out) {
-    static const char *const known[] = {"listen",  "public_url",       "hosts",   "tls",
-                                        "smtp",    "region",           "account", "jobs",
-                                        "threads", "allow_plain_http", NULL};
-    const char *listen = NULL;
-    int64_t jobs = 0, threads = 0;
+    static const char *const known[] = {
+        "listen",           "public_url", "hosts",   "tls",   "smtp",         "region",
+        "account",          "jobs",       "threads", "dtype", "max_queue_ms", "batch_delay_us",
+        "allow_plain_http", NULL};
+    const char *listen = NULL, *dtype = NULL;
+    int64_t jobs = 0, threads = 0, queue_ms = 0, delay_us = 0;
     HONE_TRY(refuse_unknown(in, where, known));
     HONE_TRY(take_str(arena, in, where, "listen", &listen));
     if (listen) HONE_TRY(parse_listen(arena, hone_str_of(listen), out));
+    HONE_TRY(take_str(arena, in, where, "dtype", &dtype));
+    if (dtype) HONE_TRY(hone_dtype_parse(dtype, &out->dtype));
     HONE_TRY(take_str(arena, in, where, "public_url", &out->public_url));
     HONE_TRY(take_str(arena, in, where, "region", &out->realm.region));
     HONE_TRY(take_str(arena, in, where, "account", &out->realm.account));
     HONE_TRY(hone_json_int(in, where, "jobs", 1, JOBS_MAX, (int64_t)out->jobs, &jobs));
     HONE_TRY(hone_json_int(in, where, "threads", 0, 1024, (int64_t)out->threads, &threads));
+    HONE_TRY(hone_json_int(in, where, "max_queue_ms", 1, QUEUE_MS_MAX, (int64_t)out->max_queue_ms,
+                           &queue_ms));
+    HONE_TRY(hone_json_int(in, where, "batch_delay_us", 0, DELAY_US_MAX,
+                           (int64_t)out->batch_delay_us, &delay_us));
     HONE_TRY(hone_json_bool(in, where, "allow_plain_http", false, &out->allow_plain_http));
     out->jobs = (size_t)jobs;
     out->threads = (size_t)threads;
+    out->max_queue_ms = (size_t)queue_ms;
+    out->batch_delay_us = (size_t)delay_us;
     HONE_TRY(take_hosts(arena, in, where, out));
     HONE_TRY(take_tls(arena, in, where, out));
     return take_mail(arena, in, where, &out->mail);
@@ -206,13 +224,21 @@ hone_err hone_settings_load(hone_arena *arena, const hone_settings_flags *flags,
         .port = PORT_DEFAULT,
         .realm = {"us-east-1", "000000000000"},
         .jobs = 1,
+        .max_queue_ms = QUEUE_MS,
+        .batch_delay_us = DELAY_US,
     };
     HONE_TRY(hone_settings_data(arena, flags->data, &s.data));
     if (flags->config) HONE_TRY(take_file(arena, flags->config, &s));
+    if (flags->dtype) HONE_TRY(hone_dtype_parse(flags->dtype, &s.dtype));
     if (flags->listen) HONE_TRY(parse_listen(arena, hone_str_of(flags->listen), &s));
     if (flags->allow_plain_http) s.allow_plain_http = true;
     if (flags->threads > 0) s.threads = flags->threads;
     if (flags->jobs > 0) s.jobs = flags->jobs < JOBS_MAX ? flags->jobs : JOBS_MAX;
+    if (flags->max_queue_ms > 0)
+        s.max_queue_ms = flags->max_queue_ms < QUEUE_MS_MAX ? flags->max_queue_ms : QUEUE_MS_MAX;
+    if (flags->batch_delay_us != HONE_SETTINGS_UNSET)
+        s.batch_delay_us = flags->batch_delay_us < DELAY_US_MAX ? flags->batch_delay_us
+                                                                : DELAY_US_MAX;
     HONE_TRY(check(&s));
     *out = s;
     return HONE_OK;

@@ -3,7 +3,8 @@
  *     {"listen": "127.0.0.1:8080", "public_url": "https://hone.example", "hosts": ["hone.example"],
  *      "tls": {"cert": "cert.pem", "key": "key.pem"}, "allow_plain_http": false,
  *      "smtp": {"url": "smtp://mail:25", "from": "hone@example", "user": "u", "password_file": "p"},
- *      "region": "us-east-1", "account": "000000000000", "jobs": 1, "threads": 2}
+ *      "region": "us-east-1", "account": "000000000000", "jobs": 1, "threads": 2,
+ *      "dtype": "f32", "max_queue_ms": 2000, "batch_delay_us": 1000}
  *
  * An unknown key is an error: a misspelt one must not pass for a default.
  */
@@ -14,6 +15,7 @@
 #include "base/err.h"
 #include "base/realm.h"
 #include "http/mail.h"
+#include "nn/dtype.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,15 +33,21 @@ typedef struct hone_settings {
     bool allow_plain_http;          /* beyond loopback */
     hone_mail_server mail;
     hone_realm realm;
-    size_t jobs;    /* children that run at once */
-    size_t threads; /* of the inference engine; 0 = all processors */
+    size_t jobs;           /* children that run at once */
+    size_t threads;        /* of the inference engine; 0 = all processors */
+    hone_dtype dtype;      /* in which endpoints multiply */
+    size_t max_queue_ms;   /* that a prediction may wait for its turn */
+    size_t batch_delay_us; /* that a batch may wait for its requests; 0 = none */
 } hone_settings;
 
-/* The flags of `hone serve` that say the same as the file; NULL and 0 = not given. */
+#define HONE_SETTINGS_UNSET SIZE_MAX
+
+/* The flags of `hone serve` that say the same as the file; NULL and 0 = not given, of
+ * batch_delay_us HONE_SETTINGS_UNSET. */
 typedef struct hone_settings_flags {
-    const char *data, *listen, *config;
+    const char *data, *listen, *config, *dtype;
     bool allow_plain_http;
-    size_t threads, jobs;
+    size_t threads, jobs, max_queue_ms, batch_delay_us;
 } hone_settings_flags;
 
 /* The folder that is used when nobody names one: $HONE_DATA, else $XDG_DATA_HOME/hone, else

@@ -1,11 +1,14 @@
 /* batcher.c: see batcher.h.
  *
  *     lock: line of queries --take--> the batch's slices (query, texts from..to)
+ *              `--too late--> finish with FULL
  *     no lock: ids side by side -> forward -> logits to their queries -> finish of the whole ones
  *
  * A query is on the line, or in the batch, or both: partly taken, it is put back at the end of
  * the line only once its slice is through, so no other thread ever sees it half done. */
 #include "serve/batcher.h"
+
+#include "base/clock.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -13,7 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_TOKENS = 2048, QUEUE_QUERIES = 1024, QUEUE_TOKENS = 1 << 20, SLICES_MAX = 512 };
+enum {
+    BATCH_TOKENS = 2048,
+    QUEUE_QUERIES = 1024,
+    QUEUE_TOKENS = 1 << 20,
+    PATIENCE_MS = 2000,
+    DELAY_US = 1000,
+    SLICES_MAX = 512,
+};
 
 /* Texts [from, to) of a query. */
 typedef struct slice {
@@ -35,6 +45,8 @@ struct hone_batcher {
     /* Guarded by lock: */
     line waiting;
     hone_batcher_load load;
+    size_t mates;       /* queries that the last batch answered */
+    int64_t free_at_ns; /* when the batch that runs is likely to be through */
     bool stopping;
     /* The thread's own: */
     slice slices[SLICES_MAX];
@@ -62,6 +74,50 @@ static size_t text_tokens(const hone_query *q, size_t text) {
 
 static size_t left_tokens(const hone_query *q) { return q->tokens - (size_t)q->starts[q->taken]; }
 
+/* Take those that should have begun by now off the line. */
+static hone_query *take_late(hone_batcher *b, int64_t now_ns) {
+    line rest = {NULL, NULL}, late = {NULL, NULL};
+    hone_query *next = NULL;
+    for (hone_query *q = b->waiting.first; q; q = next) {
+        next = q->next;
+        bool is_late = q->taken == 0 && q->until_ns <= now_ns;
+        line_push(is_late ? &late : &rest, q);
+        b->load.queries -= is_late;
+        b->load.tokens -= is_late ? q->tokens : 0;
+    }
+    b->waiting = rest;
+    return late.first;
+}
+
+/* ---- how long it takes ---- */
+
+/* Too high a reckoning refuses for nothing: nothing is assumed before a model's first batch. */
+static double ns_per_token(const hone_query *q) {
+    const hone_pace *pace = hone_deployment_pace(q->deployment);
+    return pace->tokens > 0 ? pace->ns / pace->tokens : 0;
+}
+
+/* A batch of the whole budget makes what was before count for half, one of a few tokens for nearly
+ * all: those are slow, and say little of what is to be expected under load. */
+static void note_pace(hone_batcher *b, hone_deployment *d, size_t tokens, int64_t took_ns) {
+    hone_pace *pace = hone_deployment_pace(d);
+    double budget = (double)b->options.batch_tokens, keep = budget / (budget + (double)tokens);
+    pace->ns = keep * pace->ns + (double)took_ns;
+    pace->tokens = keep * pace->tokens + (double)tokens;
+}
+
+/* In how many ns a query that comes now is likely to begin. Each of those that wait gets its share
+ * of the batches until then: at most as much as this one's first text needs. */
+static int64_t reckon_wait_ns(const hone_batcher *b, const hone_query *query, int64_t now_ns) {
+    double wait_ns = b->free_at_ns > now_ns ? (double)(b->free_at_ns - now_ns) : 0;
+    size_t first = text_tokens(query, 0);
+    for (const hone_query *q = b->waiting.first; q; q = q->next) {
+        size_t ahead = left_tokens(q) < first ? left_tokens(q) : first;
+        wait_ns += (double)ahead * ns_per_token(q);
+    }
+    return (int64_t)wait_ns;
+}
+
 /* ---- a batch ---- */
 
 /* How many queries of this deployment wait, as far as a batch has slices for. */
@@ -84,8 +140,8 @@ static size_t extend(slice *s, size_t room) {
 
 /* Take the queries of the first one's deployment off the line, each with a slice of its texts:
  * first equal shares, then what still fits in the order of the line. The first text of all is
- * taken whatever its length. */
-static void take_batch(hone_batcher *b) {
+ * taken whatever its length. The tokens of them all. */
+static size_t take_batch(hone_batcher *b) {
     const hone_deployment *d = b->waiting.first->deployment;
     size_t budget = b->options.batch_tokens, share = budget / count_mates(b, d), used = 0;
     line rest = {NULL, NULL};
@@ -107,6 +163,7 @@ static void take_batch(hone_batcher *b) {
     b->waiting = rest;
     for (size_t i = 0; i < b->slice_count && used < budget; i++)
         used += extend(&b->slices[i], budget - used);
+    return used;
 }
 
 static bool grow(int32_t **array, size_t *cap, size_t wanted) {
@@ -143,12 +200,10 @@ static hone_err pack_batch(hone_batcher *b, hone_pack *out) {
     return HONE_OK;
 }
 
-static hone_err run_batch(hone_batcher *b) {
-    hone_pack pack;
+static hone_err run_batch(hone_batcher *b, const hone_pack *pack) {
     hone_logits logits;
-    HONE_TRY(pack_batch(b, &pack));
     hone_session *session = hone_deployment_session(b->slices[0].query->deployment);
-    HONE_TRY(hone_model_forward(session, b->pool, &pack, &logits));
+    HONE_TRY(hone_model_forward(session, b->pool, pack, &logits));
     const float *row = logits.values;
     for (size_t i = 0; i < b->slice_count; i++) {
         const slice *s = &b->slices[i];
@@ -159,43 +214,87 @@ static hone_err run_batch(hone_batcher *b) {
     return HONE_OK;
 }
 
+/* Answer queries, failed or not: one by one, for each may be gone once it is answered. */
+static void finish_all(hone_query *const *queries, size_t count, hone_err err) {
+    char msg[256]; /* the callbacks may make errors of their own, and err's words would go */
+    (void)snprintf(msg, sizeof msg, "%s", err.msg ? err.msg : "");
+    if (err.msg) err.msg = msg;
+    for (size_t i = 0; i < count; i++) queries[i]->finish(queries[i], err);
+}
+
 /* Answer the whole queries, put the others back on the line. err failed the whole batch. */
-static void finish_batch(hone_batcher *b, hone_err err) {
-    size_t whole = 0, tokens = 0;
+static void finish_batch(hone_batcher *b, int64_t took_ns, hone_err err) {
+    hone_query *whole[SLICES_MAX];
+    size_t count = 0, tokens = 0;
     pthread_mutex_lock(&b->lock);
     for (size_t i = 0; i < b->slice_count; i++) {
-        slice *s = &b->slices[i];
+        const slice *s = &b->slices[i];
         bool is_whole = hone_failed(err) || s->to == s->query->count;
         size_t before = left_tokens(s->query);
         s->query->taken = is_whole ? s->query->count : s->to;
         tokens += before - left_tokens(s->query);
         if (is_whole)
-            b->slices[whole++] = *s;
+            whole[count++] = s->query;
         else
             line_push(&b->waiting, s->query);
     }
+    if (!hone_failed(err)) note_pace(b, b->slices[0].query->deployment, tokens, took_ns);
     b->load.tokens -= tokens;
-    b->load.queries -= whole;
+    b->load.queries -= count;
     b->load.batches++;
-    b->load.answered += whole;
+    b->load.answered += count;
+    b->mates = count;
+    b->free_at_ns = 0;
     pthread_mutex_unlock(&b->lock);
-    char msg[256]; /* the callbacks may make errors of their own, and err's words would go */
-    (void)snprintf(msg, sizeof msg, "%s", err.msg ? err.msg : "");
-    if (err.msg) err.msg = msg;
-    for (size_t i = 0; i < whole; i++) b->slices[i].query->finish(b->slices[i].query, err);
+    finish_all(whole, count, err);
+}
+
+static void refuse_late(hone_query *late) {
+    while (late) {
+        hone_query *q = late;
+        late = q->next;
+        finish_all(&q, 1, hone_err_new(HONE_E_FULL, "the request had no turn in time: try again"));
+    }
+}
+
+/* Wait for a query, and then a little for those that may follow it. The lock is held. */
+static void await_queries(hone_batcher *b) {
+    while (!b->waiting.first && !b->stopping) pthread_cond_wait(&b->changed, &b->lock);
+    if (b->options.delay_us <= 0) return;
+    int64_t until_ns = hone_clock_ns() + 1000 * b->options.delay_us;
+    const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+    while (b->load.queries < b->mates && b->load.tokens < b->options.batch_tokens && !b->stopping)
+        if (pthread_cond_timedwait(&b->changed, &b->lock, &until) != 0) return;
+}
+
+/* The next batch in b->slices, possibly of none; false at the end. */
+static bool next_batch(hone_batcher *b, int64_t *begin_ns) {
+    pthread_mutex_lock(&b->lock);
+    await_queries(b);
+    bool is_over = !b->waiting.first;
+    int64_t now_ns = hone_clock_ns();
+    hone_query *late = take_late(b, now_ns);
+    b->slice_count = 0;
+    if (b->waiting.first) {
+        double cost = ns_per_token(b->waiting.first) * (double)take_batch(b);
+        b->free_at_ns = now_ns + (int64_t)cost;
+    }
+    pthread_mutex_unlock(&b->lock);
+    refuse_late(late);
+    *begin_ns = hone_clock_ns();
+    return !is_over;
 }
 
 static void *run(void *arg) {
     hone_batcher *b = arg;
-    for (;;) {
-        pthread_mutex_lock(&b->lock);
-        while (!b->waiting.first && !b->stopping) pthread_cond_wait(&b->changed, &b->lock);
-        bool is_done = !b->waiting.first;
-        if (!is_done) take_batch(b);
-        pthread_mutex_unlock(&b->lock);
-        if (is_done) return NULL;
-        finish_batch(b, run_batch(b));
+    for (int64_t begin_ns; next_batch(b, &begin_ns);) {
+        hone_pack pack;
+        if (b->slice_count == 0) continue; /* all that waited were late */
+        hone_err err = pack_batch(b, &pack);
+        if (!hone_failed(err)) err = run_batch(b, &pack);
+        finish_batch(b, hone_clock_ns() - begin_ns, err);
     }
+    return NULL;
 }
 
 /* ---- doors ---- */
@@ -207,8 +306,14 @@ hone_err hone_batcher_create(const hone_batcher_options *options, hone_batcher *
     if (b->options.batch_tokens == 0) b->options.batch_tokens = BATCH_TOKENS;
     if (b->options.queue_queries == 0) b->options.queue_queries = QUEUE_QUERIES;
     if (b->options.queue_tokens == 0) b->options.queue_tokens = QUEUE_TOKENS;
-    pthread_mutex_init(&b->lock, NULL);   /* default attributes: cannot fail on */
-    pthread_cond_init(&b->changed, NULL); /* the platforms we support */
+    if (b->options.patience_ms == 0) b->options.patience_ms = PATIENCE_MS;
+    if (b->options.delay_us == 0) b->options.delay_us = DELAY_US;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic); /* none of these can fail on the platforms we support */
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     hone_err err = hone_pool_create(options->threads, &b->pool);
     if (!hone_failed(err)) {
         b->has_thread = pthread_create(&b->thread, NULL, run, b) == 0;
@@ -238,18 +343,31 @@ void hone_batcher_destroy(hone_batcher *batcher) {
     free(b);
 }
 
+/* May the query wait? The lock is held. */
+static hone_err admit(const hone_batcher *b, const hone_query *query, int64_t patience_ms,
+                      int64_t now_ns) {
+    size_t queries = b->load.queries, tokens = b->load.tokens;
+    if (b->stopping) return hone_err_new(HONE_E_CLOSED, "the server is stopping");
+    if (queries >= b->options.queue_queries ||
+        (queries > 0 && tokens + query->tokens > b->options.queue_tokens))
+        return hone_err_new(HONE_E_FULL, "%zu requests with %zu tokens are waiting: try again",
+                            queries, tokens);
+    int64_t wait_ms = reckon_wait_ns(b, query, now_ns) / 1000000;
+    if (wait_ms > patience_ms)
+        return hone_err_new(HONE_E_FULL, "%zu requests are waiting, for some %lld ms: try again",
+                            queries, (long long)wait_ms);
+    return HONE_OK;
+}
+
 hone_err hone_batcher_push(hone_batcher *batcher, hone_query *query) {
     hone_batcher *b = batcher;
-    hone_err err = HONE_OK;
+    int64_t now_ns = hone_clock_ns(), patience_ms = b->options.patience_ms;
+    if (query->patience_ms > 0 && query->patience_ms < patience_ms)
+        patience_ms = query->patience_ms;
     pthread_mutex_lock(&b->lock);
-    size_t queries = b->load.queries, tokens = b->load.tokens;
-    if (b->stopping) {
-        err = hone_err_new(HONE_E_CLOSED, "the server is stopping");
-    } else if (queries >= b->options.queue_queries ||
-               (queries > 0 && tokens + query->tokens > b->options.queue_tokens)) {
-        err = hone_err_new(HONE_E_FULL, "%zu requests with %zu tokens are waiting: try again",
-                           queries, tokens);
-    } else {
+    hone_err err = admit(b, query, patience_ms, now_ns);
+    if (!hone_failed(err)) {
+        query->until_ns = now_ns + patience_ms * 1000000;
         line_push(&b->waiting, query);
         b->load.queries++;
         b->load.tokens += query->tokens;

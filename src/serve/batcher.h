@@ -3,11 +3,18 @@
  *     push --> [ query | query | ... ] --> batch of one deployment's texts --> logits --> finish
  *              bounded in queries and tokens
  *
- * A batch takes what waits, up to a budget of tokens, and never waits for more to come: a lone
- * client sees no delay, and the longer a batch takes the more gather for the next. When several
- * queries of the batch's deployment wait, each gets an equal share first, so that a query of one
- * text is not kept behind one of thousands; what is left of a query goes to the end of the line,
- * so that endpoints take turns.
+ * A batch takes what waits, up to a budget of tokens. When several queries of its deployment wait,
+ * each gets an equal share first, so that a query of one text is not kept behind one of thousands;
+ * what is left of a query goes to the end of the line, so that endpoints take turns.
+ *
+ * Clients that were answered together ask again together, within some hundred microseconds. Who
+ * ran as soon as the first of them came would have a batch of one and then one of the others. So
+ * a batch may wait delay_us for as many queries as the last one answered; a lone client was
+ * answered alone, and so never waits.
+ *
+ * Nobody waits without end. How long a query would wait is reckoned from the tokens before it and
+ * the measured pace of their models; beyond patience_ms it is refused at once, and so is one that
+ * has waited so long before it began, whatever was reckoned.
  *
  * One forward pass at a time, on all of the pool's threads: two at once would share the cores
  * and both be slower.
@@ -26,6 +33,8 @@ typedef struct hone_batcher_options {
     size_t batch_tokens;  /* budget of a batch; 0 = 2048 */
     size_t queue_queries; /* that may wait; 0 = 1024 */
     size_t queue_tokens;  /* of those; a lone query may have more; 0 = 1 Mi */
+    int64_t patience_ms;  /* that a query may wait for its first batch; 0 = 2000 */
+    int64_t delay_us;     /* that a batch may wait for its queries; 0 = 1000, -1 = none */
 } hone_batcher_options;
 
 HONE_NODISCARD hone_err hone_batcher_create(const hone_batcher_options *options,
@@ -33,7 +42,8 @@ HONE_NODISCARD hone_err hone_batcher_create(const hone_batcher_options *options,
 /* Answer what waits, refuse what comes, end. NULL is allowed. */
 void hone_batcher_destroy(hone_batcher *batcher);
 
-/* Queue an encoded query. FULL at the limits, CLOSED while it ends: then finish is not called. */
+/* Queue an encoded query. FULL at the limits, CLOSED while it ends: then finish is not called.
+ * Later finish gets FULL when it could not begin in time. */
 HONE_NODISCARD hone_err hone_batcher_push(hone_batcher *batcher, hone_query *query);
 
 size_t hone_batcher_threads(const hone_batcher *batcher);

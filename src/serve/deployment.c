@@ -13,6 +13,7 @@ struct hone_deployment {
     hone_model *model;
     hone_tokenizer *tokenizer;
     hone_session *session;
+    hone_pace pace;
 };
 
 hone_plan *hone_plan_copy(const hone_plan *plan) {
@@ -66,9 +67,9 @@ static hone_err try_out(hone_deployment *d, hone_pool *pool) {
     return err;
 }
 
-static hone_err load(hone_deployment *d, const char *dir, hone_pool *pool) {
+static hone_err load(hone_deployment *d, const char *dir, hone_dtype dtype, hone_pool *pool) {
     HONE_TRY(hone_tokenizer_load(dir, &d->tokenizer));
-    HONE_TRY(hone_model_open(dir, HONE_DTYPE_F32, pool, &d->model));
+    HONE_TRY(hone_model_open(dir, dtype, pool, &d->model));
     HONE_TRY(hone_session_create(d->model, &d->session));
     size_t vocab = hone_model_config(d->model)->vocab, ids = hone_tokenizer_vocab(d->tokenizer);
     if (ids > vocab)
@@ -77,8 +78,8 @@ static hone_err load(hone_deployment *d, const char *dir, hone_pool *pool) {
     return try_out(d, pool);
 }
 
-hone_err hone_deployment_open(const char *dir, const hone_plan *plan, size_t threads,
-                              hone_deployment **out) {
+hone_err hone_deployment_open(const char *dir, const hone_plan *plan, hone_dtype dtype,
+                              size_t threads, hone_deployment **out) {
     hone_pool *pool = NULL;
     hone_deployment *d = calloc(1, sizeof *d);
     if (!d) return hone_err_new(HONE_E_NOMEM, "no memory for a deployment");
@@ -86,7 +87,7 @@ hone_err hone_deployment_open(const char *dir, const hone_plan *plan, size_t thr
     d->plan = hone_plan_copy(plan);
     hone_err err = d->plan ? hone_pool_create(threads, &pool)
                            : hone_err_new(HONE_E_NOMEM, "no memory for a deployment");
-    if (!hone_failed(err)) err = load(d, dir, pool);
+    if (!hone_failed(err)) err = load(d, dir, dtype, pool);
     hone_pool_destroy(pool);
     if (hone_failed(err))
         destroy(d);
@@ -121,3 +122,5 @@ const hone_tokenizer *hone_deployment_tokenizer(const hone_deployment *deploymen
 }
 
 hone_session *hone_deployment_session(hone_deployment *deployment) { return deployment->session; }
+
+hone_pace *hone_deployment_pace(hone_deployment *deployment) { return &deployment->pace; }

@@ -27,9 +27,10 @@ typedef struct hone_plan {
     const char *folder;       /* its name in DIR/models; "" = not unpacked yet */
 } hone_plan;
 
-/* Load the model folder dir with so many threads and see it predict. CORRUPT, INVALID, NOT_FOUND
+/* Load the model folder dir with so many threads, to multiply in dtype, and see it predict. CORRUPT, INVALID, NOT_FOUND
  * name what is wrong with it. */
-HONE_NODISCARD hone_err hone_deployment_open(const char *dir, const hone_plan *plan, size_t threads,
+HONE_NODISCARD hone_err hone_deployment_open(const char *dir, const hone_plan *plan,
+                                             hone_dtype dtype, size_t threads,
                                              hone_deployment **out);
 hone_deployment *hone_deployment_keep(hone_deployment *deployment);
 void hone_deployment_drop(hone_deployment *deployment); /* NULL is allowed */
@@ -40,6 +41,12 @@ const hone_tokenizer *hone_deployment_tokenizer(const hone_deployment *deploymen
 
 /* For the batcher's thread alone. */
 hone_session *hone_deployment_session(hone_deployment *deployment);
+
+/* What its batches took; older ones count less and less. Guarded by the batcher's lock. */
+typedef struct hone_pace {
+    double ns, tokens;
+} hone_pace;
+hone_pace *hone_deployment_pace(hone_deployment *deployment);
 
 /* A copy of plan in one block, to be freed; NULL when there is no memory. */
 hone_plan *hone_plan_copy(const hone_plan *plan);

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum { SAVE_MS = 5000, PATIENCE_MS = 10000 };
 
@@ -196,15 +198,24 @@ static hone_err load_model(hone_fleet *fleet, const hone_load *load, hone_deploy
         plan.folder = slash ? slash + 1 : folder;
         /* At a start all cores load; later they are busy with answers. */
         size_t threads = load->is_restore ? hone_batcher_threads(fleet->batcher) : 1;
-        err = hone_deployment_open(folder, &plan, threads, out);
+        err = hone_deployment_open(folder, &plan, fleet->options.dtype, threads, out);
     }
     hone_arena_destroy(arena);
     return err;
 }
 
+/* Unpacking and packing a model beside the answers must not take their cores: from now on this
+ * thread gets about a fifth of a core that somebody else wants. Restores, which all come first,
+ * are done before. */
+static void step_back(void) {
+    enum { NICE = 7 };
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* of this thread; only costs latency */
+}
+
 static void *run_loader(void *arg) {
     hone_fleet *fleet = arg;
     for (hone_load *load; (load = next_load(fleet)); load_free(load)) {
+        if (!load->is_restore) step_back();
         hone_deployment *deployment = NULL;
         int64_t begin_ns = hone_clock_ns();
         hone_err err = load_model(fleet, load, &deployment);

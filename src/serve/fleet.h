@@ -32,6 +32,7 @@ typedef struct hone_fleet_options {
     hone_objects *objects;
     hone_realm realm;
     hone_batcher_options batcher; /* batcher.threads is --threads */
+    hone_dtype dtype;             /* in which models multiply */
     int64_t save_ms;              /* how often statistics are kept; 0 = 5 s */
     int64_t patience_ms;          /* how long a request waits for a restore; 0 = 10 s */
 } hone_fleet_options;

@@ -22,6 +22,7 @@ struct hone_query {
     hone_arena *arena;
     const hone_str *texts; /* UTF-8; borrowed until done */
     size_t count;          /* 1 .. HONE_QUERY_TEXTS_MAX */
+    int64_t patience_ms;   /* how long it may wait for its turn; 0 = as the batcher's options say */
     hone_query_fn *done;
     void *ctx; /* for done */
 

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import unittest
 
 import botocore.exceptions
@@ -382,6 +383,66 @@ class TestOverload(Deployed):
         self.assertIn(200, [status for status, _, _ in answers])
         load = self.server.json('GET', '/hone/endpoints')['queue']
         self.assertEqual((load['requests'], load['tokens']), (0, 0))
+
+
+class TestHurry(Deployed):
+    """Requests that have no use for a late answer, while others keep the server busy."""
+
+    HASTY = {'X-Hone-Max-Wait-Ms': '1'}
+    BUSY = ['paper and play in the evening of a letter'] * 3000  # a batch of them takes longer
+
+    def ask(self, text, headers=None):
+        begin = time.monotonic()
+        status, got, data = self.server.call('POST', '/endpoints/hurry/invocations', {'inputs': text}, headers)
+        return status, got, json.loads(data), time.monotonic() - begin
+
+    def test_they_are_refused_at_once_and_answered_when_there_is_time(self):
+        self.deploy('hurry', 'm0')
+        over, failures = threading.Event(), []
+
+        def keep_busy():
+            while not over.is_set():
+                status, _, said, _ = self.ask(self.BUSY)
+                if status != 200:
+                    failures.append(said)
+
+        clients = [threading.Thread(target=keep_busy) for _ in range(3)]
+        for client in clients:
+            client.start()
+        try:
+            seen = set()
+
+            def both_were_seen():
+                status, headers, said, took = self.ask('a', self.HASTY)
+                seen.add(status)
+                if status == 503:
+                    self.assertEqual((headers.get('retry-after'), said['code']), ('1', 'ServiceUnavailable'))
+                    self.assertIn('try again', said['message'])
+                    self.assertLess(took, 5)
+                return seen == {200, 503}
+            wait_for('answers and refusals', both_were_seen)
+            self.assertEqual(self.ask('a')[0], 200)  # in no hurry
+            patient = self.server.boto('sagemaker-runtime', retries={'mode': 'standard', 'total_max_attempts': 50})
+            patient.meta.events.register('before-call.sagemaker-runtime.InvokeEndpoint',
+                                         lambda params, **_: params['headers'].update(self.HASTY))
+            for _ in range(3):  # its library tries again by itself
+                answer = patient.invoke_endpoint(EndpointName='hurry', Body='{"inputs": "a"}',
+                                                 ContentType='application/json')
+                self.assertEqual(len(json.loads(answer['Body'].read())), 1)
+        finally:
+            over.set()
+            for client in clients:
+                client.join()
+        self.assertEqual(failures, [])
+        self.assertEqual([self.ask('a')[0] for _ in range(20)], [200] * 20)
+        load = self.server.json('GET', '/hone/endpoints')['queue']
+        self.assertEqual((load['requests'], load['tokens']), (0, 0))
+
+    def test_what_is_no_number_is_named(self):
+        for text in ('soon', '0', '-1', '1.5', '9' * 10):
+            status, _, said, _ = self.ask('a', {'X-Hone-Max-Wait-Ms': text})
+            self.assertEqual((status, said['code']), (400, 'ValidationError'))
+            self.assertIn(f"'{text}' is no number", said['message'])
 
 
 class TestRestart(Deployed):

@@ -2,6 +2,7 @@
  * hold, small queries are not kept behind large ones, and closing answers what was accepted. */
 #include "serve/batcher.h"
 
+#include "base/clock.h"
 #include "tiny.h"
 
 #include <math.h>
@@ -20,10 +21,10 @@ static int open_models(void **state) {
     (void)snprintf(dir, sizeof dir, "%s", check_tmpdir());
     (void)snprintf(path, sizeof path, "%s/a", dir);
     tiny_model(path, "a", 0.0F);
-    CHECK_OK(hone_deployment_open(path, &plan, 1, &model_a));
+    CHECK_OK(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &model_a));
     (void)snprintf(path, sizeof path, "%s/b", dir);
     tiny_model(path, "b", 50.0F);
-    CHECK_OK(hone_deployment_open(path, &plan, 1, &model_b));
+    CHECK_OK(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &model_b));
     return 0;
 }
 
@@ -224,6 +225,101 @@ static void test_batcher__a_full_line_refuses_at_once(void **state) {
     ask_done(&holder);
 }
 
+/* Every token of model_a is said to take a second. The batcher is held, so nobody else looks. */
+static void slow_down(void) { *hone_deployment_pace(model_a) = (hone_pace){1e9, 1}; }
+
+static void test_batcher__who_would_wait_too_long_is_refused_at_once(void **state) {
+    (void)state;
+    static asked holder, large, small[3];
+    hone_batcher *batcher = NULL;
+    CHECK_OK(hone_batcher_create(
+        &(hone_batcher_options){.threads = 1, .batch_tokens = 128, .patience_ms = INT64_C(1) << 32},
+        &batcher));
+    hold_batcher(batcher, &holder);
+    slow_down();
+    ask_init(&large, model_a, 60, 3);
+    CHECK_OK(hone_batcher_push(batcher, &large.query));
+    for (int i = 0; i < 3; i++) ask_init(&small[i], model_a, 1, 1); /* the same for all */
+    /* Of the large one only as much comes first as the small one needs itself: its tokens' seconds. */
+    for (int i = 0; i < 2; i++) small[i].query.patience_ms = 1500 * (int64_t)small[i].query.tokens;
+    CHECK_OK(hone_batcher_push(batcher, &small[0].query));
+    CHECK_FAILS(hone_batcher_push(batcher, &small[1].query), HONE_E_FULL, "2 requests");
+    CHECK_OK(hone_batcher_push(batcher, &small[2].query)); /* in no hurry of its own */
+    *hone_deployment_pace(model_a) = (hone_pace){0};
+    CHECK_OK(hone_batcher_push(batcher, &small[1].query));
+    sem_post(&go_on);
+    ask_wait(&large);
+    for (int i = 0; i < 3; i++) ask_wait(&small[i]);
+    ask_wait(&holder);
+    hone_batcher_destroy(batcher);
+    for (int i = 0; i < 3; i++) ask_done(&small[i]);
+    ask_done(&large);
+    ask_done(&holder);
+}
+
+static void test_batcher__who_had_no_turn_in_time_is_refused(void **state) {
+    (void)state;
+    static asked holder, hurried, calm;
+    hone_batcher *batcher = NULL;
+    CHECK_OK(hone_batcher_create(&(hone_batcher_options){.threads = 1}, &batcher));
+    hold_batcher(batcher, &holder);
+    ask_init(&hurried, model_a, 2, 1);
+    ask_init(&calm, model_a, 2, 2);
+    hurried.query.patience_ms = 1;
+    CHECK_OK(hone_batcher_push(batcher, &hurried.query));
+    CHECK_OK(hone_batcher_push(batcher, &calm.query));
+    while (hone_clock_ns() <= hurried.query.until_ns) {}
+    sem_post(&go_on);
+    ask_wait(&calm);
+    while (sem_wait(&hurried.answered) != 0) {}
+    assert_int_equal(hurried.err.code, HONE_E_FULL); /* its words were lent to finish alone */
+    ask_wait(&holder);
+    hone_batcher_load load = hone_batcher_read(batcher);
+    assert_int_equal(load.queries, 0);
+    assert_int_equal(load.tokens, 0);
+    assert_int_equal(load.answered, 2);
+    hone_batcher_destroy(batcher);
+    ask_done(&hurried);
+    ask_done(&calm);
+    ask_done(&holder);
+}
+
+/* Ten minutes: who waits for nothing would not come back. */
+static void test_batcher__a_batch_waits_for_as_many_as_came_before(void **state) {
+    (void)state;
+    static asked holder, asks[4], lone;
+    hone_batcher *batcher = NULL;
+    CHECK_OK(hone_batcher_create(
+        &(hone_batcher_options){.threads = 1, .delay_us = INT64_C(600000000)}, &batcher));
+    hold_batcher(batcher, &holder);
+    for (unsigned i = 0; i < 4; i++) ask_init(&asks[i], model_a, 2, i);
+    CHECK_OK(hone_batcher_push(batcher, &asks[0].query));
+    CHECK_OK(hone_batcher_push(batcher, &asks[1].query));
+    sem_post(&go_on);
+    ask_wait(&asks[0]);
+    ask_wait(&asks[1]);
+    uint64_t before = hone_batcher_read(batcher).batches;
+    CHECK_OK(hone_batcher_push(batcher, &asks[2].query));
+    CHECK_OK(hone_batcher_push(batcher, &asks[3].query));
+    ask_wait(&asks[2]);
+    ask_wait(&asks[3]);
+    assert_int_equal(hone_batcher_read(batcher).batches, before + 1);
+    hone_batcher_destroy(batcher);
+
+    CHECK_OK(hone_batcher_create(
+        &(hone_batcher_options){.threads = 1, .delay_us = INT64_C(600000000)}, &batcher));
+    for (int i = 0; i < 3; i++) {
+        ask_init(&lone, model_a, 1, 1);
+        CHECK_OK(hone_batcher_push(batcher, &lone.query));
+        ask_wait(&lone);
+        ask_done(&lone);
+    }
+    hone_batcher_destroy(batcher);
+    ask_wait(&holder);
+    for (int i = 0; i < 4; i++) ask_done(&asks[i]);
+    ask_done(&holder);
+}
+
 static void test_query__long_texts_are_cut_and_counted(void **state) {
     (void)state;
     hone_arena *arena = NULL;
@@ -262,12 +358,14 @@ static void test_deployment__bad_models_are_refused(void **state) {
     hone_deployment *d = NULL;
     (void)snprintf(path, sizeof path, "%s/nan", dir);
     tiny_model(path, "n", NAN);
-    CHECK_FAILS(hone_deployment_open(path, &plan, 1, &d), HONE_E_CORRUPT, "not finite");
+    CHECK_FAILS(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &d), HONE_E_CORRUPT,
+                "not finite");
     (void)snprintf(file, sizeof file, "%s/vocab.txt", path);
     assert_int_equal(unlink(file), 0);
-    CHECK_FAILS(hone_deployment_open(path, &plan, 1, &d), HONE_E_NOT_FOUND, "tokenizer");
+    CHECK_FAILS(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &d), HONE_E_NOT_FOUND,
+                "tokenizer");
     (void)snprintf(path, sizeof path, "%s/none", dir);
-    CHECK_FAILS(hone_deployment_open(path, &plan, 1, &d), HONE_E_NOT_FOUND, "");
+    CHECK_FAILS(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &d), HONE_E_NOT_FOUND, "");
 }
 
 int main(void) {
@@ -276,6 +374,9 @@ int main(void) {
         cmocka_unit_test(test_batcher__small_queries_are_not_kept_behind_large_ones),
         cmocka_unit_test(test_batcher__what_waits_is_taken_in_one_batch),
         cmocka_unit_test(test_batcher__a_full_line_refuses_at_once),
+        cmocka_unit_test(test_batcher__who_would_wait_too_long_is_refused_at_once),
+        cmocka_unit_test(test_batcher__who_had_no_turn_in_time_is_refused),
+        cmocka_unit_test(test_batcher__a_batch_waits_for_as_many_as_came_before),
         cmocka_unit_test(test_query__long_texts_are_cut_and_counted),
         cmocka_unit_test(test_query__bad_texts_are_named),
         cmocka_unit_test(test_deployment__bad_models_are_refused),
