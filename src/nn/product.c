@@ -9,12 +9,11 @@ hone_err hone_product_create(hone_dtype dtype, size_t k, size_t n, hone_product 
     case HONE_DTYPE_F32:
         return hone_onednn_create(k, n, out);
     case HONE_DTYPE_BF16:
-        break;
+        return hone_bf16_create(k, n, out);
     case HONE_DTYPE_INT8:
         return hone_int8_create(k, n, out);
     }
-    return hone_err_new(HONE_E_INVALID, "dtype %s: there are no kernels for it yet",
-                        hone_dtype_name(dtype));
+    return hone_err_new(HONE_E_INVALID, "there is no dtype %d", (int)dtype);
 }
 
 void hone_product_destroy(hone_product *p) {

@@ -45,6 +45,12 @@ HONE_NODISCARD hone_err hone_onednn_create_with(hone_product_kind kind, size_t k
  * is oneDNN's. */
 bool hone_onednn_is_reference(const hone_product *product);
 
+/* bf16 by the kernels of cpu/bf16.c, the widest or others of the tables there. */
+typedef struct hone_bf16_kernels hone_bf16_kernels;
+HONE_NODISCARD hone_err hone_bf16_create(size_t k, size_t n, hone_product **out);
+HONE_NODISCARD hone_err hone_bf16_create_with(const hone_bf16_kernels *kernels, size_t k, size_t n,
+                                              hone_product **out);
+
 /* int8 by the kernels of cpu/int8.c, the widest or others of the tables there. */
 typedef struct hone_int8_kernels hone_int8_kernels;
 HONE_NODISCARD hone_err hone_int8_create(size_t k, size_t n, hone_product **out);

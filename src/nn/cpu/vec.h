@@ -31,7 +31,8 @@ typedef float vec_unaligned __attribute__((vector_size(4 * LANES), aligned(4), m
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-ALWAYS_INLINE vec vec_all(float x) { return (vec){0} + x; }
+/* x - 0 is x, of -0 too: the compiler sees a broadcast, which it may not in 0 + x. */
+ALWAYS_INLINE vec vec_all(float x) { return x - (vec){0}; }
 ALWAYS_INLINE vec vec_load(const float *p) { return *(const vec_unaligned *)p; }
 ALWAYS_INLINE void vec_store(float *p, vec v) { *(vec_unaligned *)p = v; }
 
