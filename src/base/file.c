@@ -103,6 +103,22 @@ char *hone_path_join(hone_arena *arena, const char *dir, const char *name) {
 
 bool hone_file_exists(const char *path) { return access(path, F_OK) == 0; }
 
+hone_err hone_folder_make(const char *path, unsigned mode) {
+    char part[4096];
+    size_t len = strlen(path);
+    if (len >= sizeof part) return hone_err_new(HONE_E_INVALID, "the path '%s' is too long", path);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, mode) == 0 || errno == EEXIST) continue;
+        bool full = errno == ENOSPC || errno == EDQUOT;
+        return hone_err_new(full ? HONE_E_FULL : HONE_E_IO, "make folder '%s': %s", part,
+                            strerror(errno));
+    }
+    return HONE_OK;
+}
+
 /* fsync what path names: a file, or a folder so that names in it last. */
 static hone_err sync_path(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

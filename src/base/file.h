@@ -40,6 +40,9 @@ char *hone_path_join(hone_arena *arena, const char *dir, const char *name);
 
 bool hone_file_exists(const char *path);
 
+/* Make the folder and those above it that are missing. FULL for a full disk, else IO. */
+HONE_NODISCARD hone_err hone_folder_make(const char *path, unsigned mode);
+
 /* A folder in the making, beside where it will stand:
  *
  *     begin(path) -> write into .path -> commit: fsync, rename to final   | abort: delete

@@ -21,22 +21,36 @@ static hone_err io_err(const char *doing, const char *path) {
     return hone_err_new(HONE_E_IO, "%s '%s': %s", doing, path, strerror(errno));
 }
 
-hone_err hone_cache_root(hone_arena *arena, const char *flag, const char **out) {
+/* The folder and what to put behind it; false when nothing says where the cache is. */
+static bool find_root(const char *flag, const char **folder, const char **below) {
     const char *own = flag ? flag : hone_env("HONE_CACHE");
     const char *shared = hone_env("XDG_CACHE_HOME");
     const char *home = hone_env("HOME");
-    if (own) {
-        *out = own;
-        return HONE_OK;
-    }
-    if (!shared && !home)
+    *folder = own ? own : shared ? shared : home;
+    *below = own ? "" : shared ? "/hone" : "/.cache/hone";
+    return *folder != NULL;
+}
+
+hone_err hone_cache_root(hone_arena *arena, const char *flag, const char **out) {
+    const char *folder = NULL, *below = NULL;
+    if (!find_root(flag, &folder, &below))
         return hone_err_new(HONE_E_INVALID,
                             "no folder for the cache: give --cache DIR, or set HONE_CACHE");
-    const char *path = shared ? hone_path_join(arena, shared, "hone")
-                              : hone_path_join(arena, home, ".cache/hone");
+    size_t size_bytes = strlen(folder) + strlen(below) + 1;
+    char *path = hone_arena_alloc(arena, size_bytes, 1);
     if (!path) return no_memory();
+    (void)snprintf(path, size_bytes, "%s%s", folder, below);
     *out = path;
     return HONE_OK;
+}
+
+const char *hone_cache_packed(char path[HONE_CACHE_PATH_SIZE]) {
+    const char *own = hone_env("HONE_PACK_CACHE");
+    if (own) return strcmp(own, "off") == 0 ? NULL : own;
+    const char *folder = NULL, *below = NULL;
+    if (!find_root(NULL, &folder, &below)) return NULL;
+    int len = snprintf(path, HONE_CACHE_PATH_SIZE, "%s%s/packed", folder, below);
+    return len > 0 && len < HONE_CACHE_PATH_SIZE ? path : NULL;
 }
 
 hone_err hone_cache_open(hone_arena *arena, const char *root, const char *kind, const char *name,
@@ -54,20 +68,6 @@ hone_err hone_cache_open(hone_arena *arena, const char *root, const char *kind, 
                               .lock_fd = -1};
     if (!entry.dir || !entry.partial || !entry.lock) return no_memory();
     *out = entry;
-    return HONE_OK;
-}
-
-/* mkdir -p of every folder above and including path. */
-static hone_err make_dirs(const char *path) {
-    char part[4096];
-    size_t len = strlen(path);
-    if (len >= sizeof part) return hone_err_new(HONE_E_INVALID, "the path '%s' is too long", path);
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0') continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST) return io_err("create folder", part);
-    }
     return HONE_OK;
 }
 
@@ -90,10 +90,10 @@ static hone_err take_lock(hone_cache_entry *entry) {
 }
 
 hone_err hone_cache_begin(hone_cache_entry *entry) {
-    HONE_TRY(make_dirs(entry->partial));
+    HONE_TRY(hone_folder_make(entry->partial, 0755));
     HONE_TRY(take_lock(entry));
     /* The one who held the lock may have renamed it. */
-    return make_dirs(entry->partial);
+    return hone_folder_make(entry->partial, 0755);
 }
 
 /* Delete from a folder the files that are a checkpoint's, or those that are not. */

@@ -25,6 +25,11 @@ typedef struct hone_cache_entry {
 /* flag is --cache or NULL. INVALID when nothing says where the cache is. */
 HONE_NODISCARD hone_err hone_cache_root(hone_arena *arena, const char *flag, const char **out);
 
+/* The folder for packed weights (model/packed.h), in path or the environment: $HONE_PACK_CACHE,
+ * else ROOT/packed. NULL when that is "off", or nothing says where the cache is. */
+enum { HONE_CACHE_PATH_SIZE = 4096 };
+const char *hone_cache_packed(char path[HONE_CACHE_PATH_SIZE]);
+
 /* The paths of an entry, in the arena. Touches no file. */
 HONE_NODISCARD hone_err hone_cache_open(hone_arena *arena, const char *root, const char *kind,
                                         const char *name, const char *version,

@@ -1,5 +1,6 @@
 /* eval.c: `hone eval`: how good a model is on labelled texts, as one JSON on stdout. */
 #include "base/clock.h"
+#include "cli/cache.h"
 #include "cli/commands.h"
 #include "cli/data_options.h"
 #include "cli/metrics_json.h"
@@ -78,7 +79,9 @@ static hone_err run(eval_job *job) {
     HONE_TRY(hone_pool_create(args->threads, &job->pool));
     HONE_TRY(hone_data_open(job->arena, args->data, &args->import, &data));
     HONE_TRY(hone_tokenizer_load(args->model, &job->tokenizer));
-    HONE_TRY(hone_model_open(args->model, args->dtype, job->pool, &job->model));
+    char kept[HONE_CACHE_PATH_SIZE];
+    HONE_TRY(hone_model_open_kept(args->model, args->dtype, hone_cache_packed(kept), job->pool,
+                                  &job->model));
     HONE_TRY(hone_session_create(job->model, &job->session));
 
     const hone_config *config = hone_model_config(job->model);

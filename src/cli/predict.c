@@ -1,6 +1,7 @@
 /* predict.c: `hone predict` and `hone embed`: a line in, a line out, in order. */
 #include "base/buf.h"
 #include "base/json.h"
+#include "cli/cache.h"
 #include "cli/commands.h"
 #include "cli/feed.h"
 #include "cli/options.h"
@@ -94,8 +95,10 @@ static hone_err write_out(hone_buf *out) {
 }
 
 static hone_err answer_all(answering *a) {
+    char kept[HONE_CACHE_PATH_SIZE];
     HONE_TRY(hone_pool_create(a->threads, &a->pool));
-    HONE_TRY(hone_model_open(a->model_dir, a->dtype, a->pool, &a->model));
+    HONE_TRY(
+        hone_model_open_kept(a->model_dir, a->dtype, hone_cache_packed(kept), a->pool, &a->model));
     HONE_TRY(hone_session_create(a->model, &a->session));
     HONE_TRY(hone_feed_open(a->input, a->jsonl, a->model_dir, hone_model_config(a->model),
                             a->max_length, &a->feed));
@@ -105,6 +108,9 @@ static hone_err answer_all(answering *a) {
         if (batch.sequences == 0) return HONE_OK;
         HONE_TRY(a->embeds ? embed_batch(a, &batch) : predict_batch(a, &batch));
         HONE_TRY(write_out(&a->out));
+        /* After the first answer, which shall not wait for it. */
+        hone_err err = hone_model_keep(a->model);
+        (void)err; /* then the next start packs them again */
     }
 }
 

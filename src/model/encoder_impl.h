@@ -20,6 +20,8 @@
 #ifndef HONE_MODEL_ENCODER_IMPL_H
 #define HONE_MODEL_ENCODER_IMPL_H
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/pool.h"
 #include "model/config.h"
 #include "model/params.h"
@@ -50,6 +52,9 @@ void hone_shapes_done(hone_shapes *shapes);
 size_t hone_shapes_scratch_bytes(const hone_shapes *shapes);
 size_t hone_shapes_operand_bytes(const hone_shapes *shapes);
 
+/* Append what packed weights depend on besides the weights, the program and the instruction set. */
+void hone_shapes_describe(const hone_shapes *shapes, hone_buf *out);
+
 /* Which matrix of a layer: the places of a packing. UP + c and DOWN + c for chunk c. */
 enum { HONE_PACK_Q, HONE_PACK_K, HONE_PACK_V, HONE_PACK_OUT, HONE_PACK_UP };
 
@@ -59,9 +64,17 @@ typedef struct hone_packing {
     bool transposed;
     size_t layers, slots; /* slots per layer: 4 + 2 * chunks */
     size_t square_bytes, up_bytes, down_bytes;
-    char *memory; /* owned */
+    size_t total_bytes;
+    char *memory;   /* owned, filled by fill; NULL where kept packed weights are read */
+    const char *at; /* what is read: memory, or what was mapped */
+    hone_map map;   /* owned */
 } hone_packing;
 
+/* Sizes alone; reserve or a map brings the bytes. */
+void hone_packing_lay_out(const hone_config *config, const hone_shapes *shapes, bool transposed,
+                          hone_packing *out);
+HONE_NODISCARD hone_err hone_packing_reserve(hone_packing *packing); /* NOMEM */
+/* Both. */
 HONE_NODISCARD hone_err hone_packing_create(const hone_config *config, const hone_shapes *shapes,
                                             bool transposed, hone_packing *out);
 void hone_packing_done(hone_packing *packing);

@@ -18,6 +18,7 @@
 #include "nn/dtype.h"
 #include "nn/pack.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct hone_model hone_model;
@@ -27,6 +28,17 @@ typedef struct hone_session hone_session;
  * speeds up packing. INVALID where dtype has no kernels. */
 HONE_NODISCARD hone_err hone_model_open(const char *dir, hone_dtype dtype, hone_pool *pool,
                                         hone_model **out);
+
+/* The same, taking the packed weights from the folder kept_dir (packed.h), when hone_model_keep
+ * has left them there and nothing that they depend on has changed. NULL = none. */
+HONE_NODISCARD hone_err hone_model_open_kept(const char *dir, hone_dtype dtype,
+                                             const char *kept_dir, hone_pool *pool,
+                                             hone_model **out);
+/* Leave the packed weights in kept_dir for the next start: once, after the first answer. Nothing
+ * to do when they came from there, or there is none. FULL, IO: they are not kept, no harm done. */
+HONE_NODISCARD hone_err hone_model_keep(hone_model *model);
+bool hone_model_is_kept(const hone_model *model); /* the packed weights came from kept_dir */
+
 void hone_model_close(hone_model *model);
 
 const hone_config *hone_model_config(const hone_model *model);

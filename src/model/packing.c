@@ -57,6 +57,17 @@ size_t hone_shapes_operand_bytes(const hone_shapes *s) {
     return most_of(s, hone_product_operand_bytes);
 }
 
+static void describe(const hone_product *p, hone_buf *out) {
+    hone_buf_printf(out, "%s %016llx %zu\n", hone_product_engine(p),
+                    (unsigned long long)hone_product_layout(p), hone_product_packed_bytes(p));
+}
+
+void hone_shapes_describe(const hone_shapes *s, hone_buf *out) {
+    const hone_product *const all[] = {s->square, s->up, s->down, s->pool};
+    hone_buf_printf(out, "chunks %zu of %zu\n", s->chunks, s->chunk);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) describe(all[i], out);
+}
+
 /* The product of a slot; transposed, the way up is a way down. */
 static const hone_product *slot_product(const hone_packing *p, size_t slot) {
     if (slot < HONE_PACK_UP) return p->shapes->square;
@@ -71,31 +82,45 @@ static size_t slot_offset(const hone_packing *p, size_t slot) {
     return HONE_PACK_UP * p->square_bytes + (ups - downs) * p->up_bytes + downs * p->down_bytes;
 }
 
-hone_err hone_packing_create(const hone_config *config, const hone_shapes *shapes, bool transposed,
-                             hone_packing *out) {
+void hone_packing_lay_out(const hone_config *config, const hone_shapes *shapes, bool transposed,
+                          hone_packing *out) {
     hone_packing p = {.shapes = shapes, .transposed = transposed, .layers = config->layers};
     p.slots = HONE_PACK_UP + 2 * shapes->chunks;
     p.square_bytes = hone_product_packed_bytes(shapes->square);
     p.up_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP));
     p.down_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP + shapes->chunks));
-    size_t bytes = p.layers * slot_offset(&p, p.slots) + hone_product_packed_bytes(shapes->pool);
-    p.memory = aligned_alloc(64, bytes);
-    if (!p.memory) return hone_err_new(HONE_E_NOMEM, "no memory for %zu bytes of weights", bytes);
+    p.total_bytes = p.layers * slot_offset(&p, p.slots) + hone_product_packed_bytes(shapes->pool);
+    *out = p;
+}
+
+hone_err hone_packing_reserve(hone_packing *p) {
+    p->memory = aligned_alloc(64, p->total_bytes);
+    p->at = p->memory;
+    if (p->memory) return HONE_OK;
+    return hone_err_new(HONE_E_NOMEM, "no memory for %zu bytes of weights", p->total_bytes);
+}
+
+hone_err hone_packing_create(const hone_config *config, const hone_shapes *shapes, bool transposed,
+                             hone_packing *out) {
+    hone_packing p;
+    hone_packing_lay_out(config, shapes, transposed, &p);
+    HONE_TRY(hone_packing_reserve(&p));
     *out = p;
     return HONE_OK;
 }
 
 void hone_packing_done(hone_packing *packing) {
     free(packing->memory);
+    hone_map_close(&packing->map);
     *packing = (hone_packing){0};
 }
 
 const void *hone_packing_get(const hone_packing *p, size_t layer, size_t slot) {
-    return p->memory + layer * slot_offset(p, p->slots) + slot_offset(p, slot);
+    return p->at + layer * slot_offset(p, p->slots) + slot_offset(p, slot);
 }
 
 const void *hone_packing_get_pool(const hone_packing *p) {
-    return p->memory + p->layers * slot_offset(p, p->slots);
+    return p->at + p->layers * slot_offset(p, p->slots);
 }
 
 typedef struct fill {

@@ -232,9 +232,6 @@ hone_err hone_param_check(const hone_param *p, const hone_tensor *t, const char 
     }
     if (t->dtype != HONE_F32 && t->dtype != HONE_F16 && t->dtype != HONE_BF16)
         return hone_err_new(HONE_E_CORRUPT, "weight '%s' is not of type F32, F16 or BF16", t->name);
-    if (!is_finite_tensor(t))
-        return hone_err_new(HONE_E_CORRUPT, "weight '%s' holds a value that is not finite",
-                            t->name);
     return HONE_OK;
 }
 
@@ -250,8 +247,8 @@ static hone_err check_head(const hone_params *params, const hone_tensor **found)
     return HONE_OK;
 }
 
-hone_err hone_params_find(const hone_params *params, const hone_safetensors *file,
-                          const hone_tensor **found) {
+hone_err hone_params_match(const hone_params *params, const hone_safetensors *file,
+                           const hone_tensor **found) {
     size_t first_head = hone_params_head(params, HONE_POOL_W);
     for (size_t i = 0; i < params->count; i++) {
         const hone_param *p = &params->items[i];
@@ -261,6 +258,16 @@ hone_err hone_params_find(const hone_params *params, const hone_safetensors *fil
         if (found[i]) HONE_TRY(hone_param_check(p, found[i], "config.json asks"));
     }
     return check_head(params, found);
+}
+
+hone_err hone_params_find(const hone_params *params, const hone_safetensors *file,
+                          const hone_tensor **found) {
+    HONE_TRY(hone_params_match(params, file, found));
+    for (size_t i = 0; i < params->count; i++)
+        if (found[i] && !is_finite_tensor(found[i]))
+            return hone_err_new(HONE_E_CORRUPT, "weight '%s' holds a value that is not finite",
+                                found[i]->name);
+    return HONE_OK;
 }
 
 /* ---- a new head, and saving ---- */

@@ -102,6 +102,10 @@ HONE_NODISCARD hone_err hone_param_check(const hone_param *p, const hone_tensor 
 HONE_NODISCARD hone_err hone_params_find(const hone_params *params, const hone_safetensors *file,
                                          const hone_tensor **found);
 
+/* The same of a file whose values were found to be finite before: they are not read. */
+HONE_NODISCARD hone_err hone_params_match(const hone_params *params, const hone_safetensors *file,
+                                          const hone_tensor **found);
+
 /* Initialise parameter index as the library does a new head: weights normal(0, init_std),
  * biases 0; drawn from Philox at (seed, index). out: [items[index].count] */
 void hone_params_init(const hone_params *params, size_t index, float init_std, uint64_t seed,

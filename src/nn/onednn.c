@@ -10,6 +10,7 @@
  * `accumulate`, with source, weight, bias and destination. */
 #include "nn/product_impl.h"
 
+#include "base/hash.h"
 #include "nn/isa.h"
 
 #include <assert.h>
@@ -233,6 +234,15 @@ static void destroy(hone_product *base) {
     free(p);
 }
 
+/* What the bytes of a packed weight depend on: the library's version, and the layout it chose. */
+static uint64_t layout_of(const onednn_product *p) {
+    const dnnl_version_t *version = dnnl_version();
+    uint64_t sum = hone_hash(0, hone_str_of(version->hash));
+    const int numbers[] = {version->major, version->minor, version->patch, p->is_matmul};
+    sum = hone_hash(sum, (hone_str){(const char *)numbers, sizeof numbers});
+    return hone_hash(sum, (hone_str){(const char *)&p->packed, sizeof p->packed});
+}
+
 static const hone_product_calls calls;
 
 hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, hone_product **out) {
@@ -249,6 +259,7 @@ hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, hon
         return hone_err_new(status == dnnl_out_of_memory ? HONE_E_NOMEM : HONE_E_INVALID,
                             "oneDNN has no product of %zu by %zu: status %d", k, n, (int)status);
     }
+    p->base.layout = layout_of(p);
     p->base.packed_bytes = (dnnl_memory_desc_get_size(&p->packed) + 63) / 64 * 64;
     *out = &p->base;
     return HONE_OK;

@@ -24,6 +24,7 @@ size_t hone_product_packed_bytes(const hone_product *p) { return p->packed_bytes
 size_t hone_product_scratch_bytes(const hone_product *p) { return p->scratch_bytes; }
 size_t hone_product_operand_bytes(const hone_product *p) { return p->operand_bytes; }
 const char *hone_product_engine(const hone_product *p) { return p->engine; }
+uint64_t hone_product_layout(const hone_product *p) { return p->layout; }
 
 hone_err hone_product_pack(const hone_product *p, const float *weight, size_t n_stride,
                            size_t k_stride, void *packed) {

@@ -25,6 +25,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     HONE_TILE_UNIT = 8,
@@ -73,6 +74,11 @@ void hone_product_tn(size_t m, size_t n, size_t rows, const float *a, size_t lda
 
 /* "jit:avx2" or the like, for bench and bug reports. */
 const char *hone_product_engine(const hone_product *product);
+
+/* Packed weights that are kept fit a later process of the same program, on the same instruction
+ * set, whose product has the same engine and the same layout: an engine that is a library has
+ * another one in another version. */
+uint64_t hone_product_layout(const hone_product *product);
 
 /* How `rows` rows are cut into tiles: a function of rows alone.
  *

@@ -26,6 +26,7 @@ struct hone_product {
     size_t scratch_bytes;
     size_t operand_bytes; /* a multiple of 64 */
     char engine[64];
+    uint64_t layout; /* see hone_product_layout; 0 for kernels of our own */
 };
 
 /* f32 by oneDNN: the primitives that a product can be made of. */

@@ -7,6 +7,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 HONE = os.environ.get('HONE_BIN', str(ROOT / 'build' / 'hone'))
 GOLDEN = ROOT / 'tests' / 'golden'
+os.environ.setdefault('HONE_PACK_CACHE', 'off')  # tests leave nothing in anybody's cache
 
 
 def hone(*args, stdin=None, timeout_s=300, **kwargs):

@@ -6,6 +6,7 @@ import os
 import random
 import struct
 import subprocess
+import time
 import unittest
 
 from support import GOLDEN, HONE, hone
@@ -25,6 +26,71 @@ def golden_cases(name):
         length = sum(kept)
         inputs.append({'ids': ids[row][:length], 'types': types[row][:length]})
     return inputs, cases
+
+
+class Kept(ModelCase):
+    """Packed weights in the cache: made by the first answer, used by the next start, never needed."""
+
+    def setUp(self):
+        super().setUp()
+        self.kept = self.tmp / 'packed'
+        # What has changed within the last tick of the file system's clock could change once more in it.
+        while time.time() - (self.bert / 'model.safetensors').stat().st_ctime < 0.05:
+            pass
+
+    def ask(self, command='predict', **env):
+        env = {**os.environ, 'HONE_PACK_CACHE': str(self.kept), **env}
+        done = hone(command, '--model', self.bert, stdin='the film was good\n', env=env)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        return done.stdout
+
+    def files(self):
+        return sorted(self.kept.iterdir()) if self.kept.exists() else []
+
+    def test_second_start_maps_what_the_first_left(self):
+        first = self.ask()
+        files = self.files()
+        self.assertEqual([file.suffix for file in files], ['.packed'])
+        self.assertEqual(files[0].stat().st_mode & 0o777, 0o600)
+        made = files[0].stat().st_ino
+        self.assertEqual(self.ask(), first)
+        self.ask('embed')
+        self.assertEqual([file.stat().st_ino for file in self.files()], [made])
+
+    def test_what_is_there_is_not_trusted(self):
+        first = self.ask()
+        file, = self.files()
+        whole = file.read_bytes()
+        for broken in (b'', whole[:5000], whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), bytes(len(whole))):
+            file.write_bytes(broken)
+            self.assertEqual(self.ask(), first)
+            self.assertEqual(file.read_bytes(), whole)
+
+    def test_nothing_is_written_when_it_is_off(self):
+        first = self.ask()
+        file, = self.files()
+        file.unlink()
+        self.assertEqual(self.ask(HONE_PACK_CACHE='off', HONE_CACHE=str(self.kept)), first)
+        self.assertEqual(self.files(), [])
+
+    def test_it_lies_in_the_cache_unless_told_otherwise(self):
+        self.ask(HONE_PACK_CACHE='', HONE_CACHE=str(self.tmp / 'cache'))
+        self.assertEqual(len(list((self.tmp / 'cache/packed').iterdir())), 1)
+        self.assertEqual(self.files(), [])
+
+    def test_a_folder_that_cannot_be_is_no_failure(self):
+        (self.tmp / 'file').write_text('')
+        self.ask(HONE_PACK_CACHE=str(self.tmp / 'file/packed'))
+        self.ask(HONE_PACK_CACHE='/dev/null')
+
+    def test_several_at_once_leave_one(self):
+        env = {**os.environ, 'HONE_PACK_CACHE': str(self.kept)}
+        started = [subprocess.Popen([HONE, 'predict', '--model', str(self.bert)], stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, text=True, env=env) for _ in range(4)]
+        said = {process.communicate('the film was good\n')[0] for process in started}
+        self.assertEqual(len(said), 1)
+        self.assertEqual(said, {self.ask()})
+        self.assertEqual(len(self.files()), 1)
 
 
 class Predict(ModelCase):

@@ -5,8 +5,11 @@
  * in another order and another GELU formula are worth about 1e-6 here. */
 #include "golden.h"
 
+#include "model/encoder_impl.h"
 #include "model/model.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -241,6 +244,120 @@ static void test_model__linked_weights_keep_the_labels_of_each_folder(void **sta
     check_rmtree(dir);
 }
 
+/* Logits of some tokens by the model of dir, whose packed weights are kept in kept. */
+static bool answer(const char *dir, const char *kept, hone_dtype dtype, float logits[3]) {
+    static const int32_t ids[] = {2, 9, 5, 31, 7, 3}, starts[] = {0, 6};
+    hone_pool *pool = NULL;
+    hone_model *model = NULL;
+    hone_session *session = NULL;
+    hone_logits found;
+    CHECK_OK(hone_pool_create(2, &pool));
+    CHECK_OK(hone_model_open_kept(dir, dtype, kept, pool, &model));
+    CHECK_OK(hone_session_create(model, &session));
+    CHECK_OK(hone_model_forward(session, pool, &(hone_pack){6, 1, ids, NULL, starts}, &found));
+    assert_true(found.labels <= 3);
+    memcpy(logits, found.values, found.labels * sizeof *logits);
+    CHECK_OK(hone_model_keep(model));
+    bool is_kept = hone_model_is_kept(model);
+    hone_session_destroy(session);
+    hone_model_close(model);
+    hone_pool_destroy(pool);
+    return is_kept;
+}
+
+/* Flip a byte of every file in dir. */
+static void damage_all(const char *dir) {
+    DIR *folder = opendir(dir);
+    assert_non_null(folder);
+    for (const struct dirent *e; (e = readdir(folder));) {
+        if (e->d_name[0] == '.') continue;
+        char byte;
+        int fd = openat(dirfd(folder), e->d_name, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(pread(fd, &byte, 1, 5000), 1);
+        byte = (char)~byte;
+        assert_int_equal(pwrite(fd, &byte, 1, 5000), 1);
+        (void)close(fd);
+    }
+    (void)closedir(folder);
+}
+
+static void test_model__kept_weights_answer_the_same(void **state) {
+    (void)state;
+    static const char *const dirs[] = {GOLDEN("model/bert"), GOLDEN("model/bert-f16"),
+                                       GOLDEN("model/distilbert"), GOLDEN("model/encoder-only")};
+    char *kept = check_tmpdir();
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        float first[3] = {0}, second[3] = {0};
+        assert_false(answer(dirs[i], kept, HONE_DTYPE_F32, first));
+        assert_true(answer(dirs[i], kept, HONE_DTYPE_F32, second));
+        assert_memory_equal(first, second, sizeof first);
+        damage_all(kept);
+        assert_false(answer(dirs[i], kept, HONE_DTYPE_F32, second));
+        assert_memory_equal(first, second, sizeof first);
+        assert_true(answer(dirs[i], kept, HONE_DTYPE_F32, second)); /* made again */
+        assert_memory_equal(first, second, sizeof first);
+    }
+    check_rmtree(kept);
+}
+
+/* One case for each dtype that has kernels: another's packed weights are never taken. */
+static void test_model__each_dtype_keeps_its_own(void **state) {
+    (void)state;
+    char *kept = check_tmpdir();
+    for (int dtype = 0; dtype < HONE_DTYPE_COUNT; dtype++) {
+        hone_shapes shapes;
+        hone_config c;
+        CHECK_OK(hone_config_load(GOLDEN("model/bert"), &c));
+        hone_err err = hone_shapes_create(&c, (hone_dtype)dtype, &shapes);
+        hone_config_done(&c);
+        if (hone_failed(err)) continue;
+        hone_shapes_done(&shapes);
+        float first[3] = {0}, second[3] = {0};
+        assert_false(answer(GOLDEN("model/bert"), kept, (hone_dtype)dtype, first));
+        assert_true(answer(GOLDEN("model/bert"), kept, (hone_dtype)dtype, second));
+        assert_memory_equal(first, second, sizeof first);
+    }
+    check_rmtree(kept);
+}
+
+static void copy_file(const char *from, const char *to) {
+    char command[1024];
+    (void)snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* Until the file's times have an age that keeping asks for. */
+static void await_keeping(const char *dir, const char *kept) {
+    float logits[3];
+    while (!answer(dir, kept, HONE_DTYPE_F32, logits)) continue;
+}
+
+static void test_model__changed_weights_are_packed_anew(void **state) {
+    (void)state;
+    char dir[256], weights[512], *top = check_tmpdir(), kept[256];
+    float before[3] = {0}, after[3] = {0};
+    link_model(top, "model", "good", dir, sizeof dir);
+    (void)snprintf(kept, sizeof kept, "%s/kept", top);
+    (void)snprintf(weights, sizeof weights, "%s/model.safetensors", dir);
+    assert_int_equal(unlink(weights), 0);
+    copy_file(GOLDEN("model/bert/model.safetensors"), weights);
+    await_keeping(dir, kept);
+    assert_true(answer(dir, kept, HONE_DTYPE_F32, before));
+
+    struct stat st;
+    assert_int_equal(stat(weights, &st), 0);
+    int fd = open(weights, O_RDWR | O_CLOEXEC);
+    float value = 0.5F;
+    /* In place, of the same size and with the same modification time: as rsync and tar do. */
+    assert_int_equal(pwrite(fd, &value, sizeof value, st.st_size - 4), sizeof value);
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    assert_int_equal(futimens(fd, times), 0);
+    (void)close(fd);
+    assert_false(answer(dir, kept, HONE_DTYPE_F32, after));
+    check_rmtree(top);
+}
+
 static void test_model__headless_encoder_gets_a_new_head(void **state) {
     (void)state;
     running r = start(GOLDEN("model/encoder-only"), 1);
@@ -295,6 +412,9 @@ int main(void) {
         cmocka_unit_test(test_encoder__a_sequence_does_not_see_its_neighbours),
         cmocka_unit_test(test_model__opening_twice_shares_the_weights),
         cmocka_unit_test(test_model__linked_weights_keep_the_labels_of_each_folder),
+        cmocka_unit_test(test_model__kept_weights_answer_the_same),
+        cmocka_unit_test(test_model__each_dtype_keeps_its_own),
+        cmocka_unit_test(test_model__changed_weights_are_packed_anew),
         cmocka_unit_test(test_model__headless_encoder_gets_a_new_head),
         cmocka_unit_test(test_model__bad_batches_are_refused),
         cmocka_unit_test(test_model__a_missing_folder_is_named),
