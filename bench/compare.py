@@ -16,7 +16,8 @@ turn is one pass of the workload to warm up and then passes for at least --turn-
 median is kept; a peer stays loaded between its turns (peer.py), and where one pass takes
 WARM_BELOW_S or more it warms up in its first turn alone. Before a model is timed, all engines must
 agree on a few logits: with hone in fp32, within what the dtype can do. A turn during which other
-programs had more than OTHERS_MAX of the processors is taken again.
+programs had more than OTHERS_MAX of the processors is taken again; a row with such a turn after
+TAKES_MAX of them is not written down.
 
 A full matrix takes hours, so every row is written down when it is done, and one that stands in
 the CSV for the same source of hone and the same peers is not measured again unless --again says so.
@@ -170,7 +171,7 @@ class Turns:
 
     def __init__(self, engine, workload, turn_s):
         self.engine, self.workload, self.turn_s = engine, workload, turn_s
-        self.medians, self.first_s = [], None
+        self.medians, self.first_s, self.disturbed = [], None, False
 
     def calibrate(self):
         seconds, self.tokens = self.engine.passes(self.workload, 1, 1)
@@ -190,11 +191,13 @@ class Turns:
             taken.append((share, statistics.median(seconds)))
         self.medians.append(min(taken)[1])
         if min(taken)[0] > OTHERS_MAX:
+            self.disturbed = True
             say(f'{self.engine.name}: others had {min(taken)[0]:.0%} of the processors')
 
 
 def measure(peers, hone, given, args):
-    """{engine: its turns}, and hone's turns beside each peer, {peer: [...]}, and the tokens.
+    """{engine: its turns}, and hone's turns beside each peer, {peer: [...]}, the tokens, and whether
+    a turn was disturbed.
 
     given: {engine: the workload as that engine names it}"""
     turns = {engine.name: Turns(engine, given[engine.name], args.turn_s)
@@ -208,7 +211,9 @@ def measure(peers, hone, given, args):
             turns[peer.name].take()
             turns['hone'].take()
     beside = {peer.name: turns['hone'].medians[i::len(peers)] for i, peer in enumerate(peers)}
-    return {name: one.medians for name, one in turns.items()}, beside, turns['hone'].tokens
+    disturbed = any(one.disturbed for one in turns.values())
+    return ({name: one.medians for name, one in turns.items()}, beside, turns['hone'].tokens,
+            disturbed)
 
 
 def check_logits(peers, hone):
@@ -315,7 +320,11 @@ class Comparison:
 
     def add(self, name, what, peers, hone, given):
         _, _, dtype, threads = what
-        times, beside, tokens = measure(peers, hone, given, self.args)
+        times, beside, tokens, disturbed = measure(peers, hone, given, self.args)
+        said = ', '.join(f'{engine} {statistics.median(t) * 1e3:.4g}' for engine, t in times.items())
+        say(f'{name} {dtype}, {threads} threads, ms: {said}{", disturbed" if disturbed else ""}')
+        if disturbed:
+            return
         versions = {engine.name: engine.version for engine in [*peers, hone]}
         for engine, seconds in times.items():
             ratios = [''] * 3
@@ -329,8 +338,6 @@ class Comparison:
             self.rows[speedcsv.key(row)] = row
         speedcsv.save(self.args.csv, self.rows)
         self.done += 1
-        said = ', '.join(f'{engine} {statistics.median(t) * 1e3:.4g}' for engine, t in times.items())
-        say(f'{name} {dtype}, {threads} threads, ms: {said}')
 
     def run_model(self, kind, model, dtype, threads):
         """Inference or training of one model in one way."""
