@@ -25,6 +25,7 @@ import pathlib
 import random
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def draw_few(rows, shots, draw):
 def train(args, mode, paths, out, recipe, length, seed, **more):
     """hone train's figures, with the CPU seconds of all its threads and what it wrote."""
     flags = dict(base=args.base, train=paths[0], out=out, max_length=length, seed=seed,
-                 threads=args.threads, **{**recipe, **MODES[mode], **more})
+                 threads=args.threads, checkpoint_seconds=60, **{**recipe, **MODES[mode], **more})
     if len(paths) > 1:
         flags['eval'] = paths[1]
     command = [str(args.hone), 'train']
@@ -326,6 +327,7 @@ def main():
     args = parse_args()
     if args.write:
         return write_tables(args)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))  # and hone with it
     for key in wanted(args):
         if (not args.mode or key['mode'] in args.mode) and \
                 (not args.task or key.get('task', args.task[0]) in args.task):
