@@ -57,7 +57,7 @@ static hone_err parse(int argc, char **argv, hone_settings_flags *flags, bool *h
          &flags->dtype, false},
         {"jobs", "N", "steps of pipelines that run at once; default 1", HONE_OPT_SIZE, &flags->jobs,
          false},
-        {"max-queue-ms", "N", "a prediction that would wait longer is refused; default 2000",
+        {"max-queue-ms", "N", "a prediction that would wait longer is refused; default 10000",
          HONE_OPT_SIZE, &flags->max_queue_ms, false},
         {"batch-delay-us", "N", "a batch may wait for its requests; default 1000", HONE_OPT_SIZE,
          &flags->batch_delay_us, false},

@@ -14,7 +14,7 @@ enum {
     PORT_DEFAULT = 8080,
     HOSTS_MAX = 64,
     JOBS_MAX = 64,
-    QUEUE_MS = 2000,
+    QUEUE_MS = 10000,
     QUEUE_MS_MAX = 600000,
     DELAY_US = 1000,
     DELAY_US_MAX = 1000000,

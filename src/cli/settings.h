@@ -4,7 +4,7 @@
  *      "tls": {"cert": "cert.pem", "key": "key.pem"}, "allow_plain_http": false,
  *      "smtp": {"url": "smtp://mail:25", "from": "hone@example", "user": "u", "password_file": "p"},
  *      "region": "us-east-1", "account": "000000000000", "jobs": 1, "threads": 2,
- *      "dtype": "f32", "max_queue_ms": 2000, "batch_delay_us": 1000}
+ *      "dtype": "f32", "max_queue_ms": 10000, "batch_delay_us": 1000}
  *
  * An unknown key is an error: a misspelt one must not pass for a default.
  */

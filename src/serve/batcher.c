@@ -20,7 +20,7 @@ enum {
     BATCH_TOKENS = 2048,
     QUEUE_QUERIES = 1024,
     QUEUE_TOKENS = 1 << 20,
-    PATIENCE_MS = 2000,
+    PATIENCE_MS = 10000,
     DELAY_US = 1000,
     SLICES_MAX = 512,
 };

@@ -33,7 +33,7 @@ typedef struct hone_batcher_options {
     size_t batch_tokens;  /* budget of a batch; 0 = 2048 */
     size_t queue_queries; /* that may wait; 0 = 1024 */
     size_t queue_tokens;  /* of those; a lone query may have more; 0 = 1 Mi */
-    int64_t patience_ms;  /* that a query may wait for its first batch; 0 = 2000 */
+    int64_t patience_ms;  /* that a query may wait for its first batch; 0 = 10000 */
     int64_t delay_us;     /* that a batch may wait for its queries; 0 = 1000, -1 = none */
 } hone_batcher_options;
 
