@@ -38,7 +38,7 @@ STAGES = ['checks', 'unit', 'fuzz', 'release', 'isa', 'aarch64', 'counts', 'cli'
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
 # What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. The
 # rest is arithmetic, which the sanitizer makes some ten times slower.
-RACES = re.compile(r'test_(access|endpoints|events|http|people|reviews|s3|start)\.py')
+RACES = re.compile(r'test_(access|events|http|people|reviews|s3|start)\.py')
 ISA_ROOMS = ['nn', 'model', 'decide', 'train']
 ISA_CLI = re.compile(r'test_(eval|predict|train|train_head)\.py')
 # Arithmetic, goldens of models and tokenizers. Emulated 20 times slower, the rest would take minutes.
