@@ -1,6 +1,6 @@
 /* hash.c: see hash.h. Eight lanes of 64 bits take a word each in turn: a rotation and a
  * multiplication by an odd number, each of which can be undone, so that one changed word always
- * changes its lane. The lanes do not wait for each other, which makes it 20 GB/s. */
+ * changes its lane. The lanes do not wait for each other. */
 #include "base/hash.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* hash.h: a checksum of many bytes at the speed of memory, against accidents and not against
- * people: whoever can choose the bytes can choose the sum.
+/* hash.h: a checksum of many bytes, against accidents and not against people: whoever can choose
+ * the bytes can choose the sum.
  */
 #ifndef HONE_BASE_HASH_H
 #define HONE_BASE_HASH_H

@@ -7,7 +7,7 @@
  *
  * What is there is trusted as far as it is checked: a file of this user's that nobody else may
  * write, of the right size, with the right key, and whose sums are right over every byte: that
- * costs a tenth of packing, and the pages that it reads are those that the first prediction wants.
+ * costs a fraction of packing, and the pages that it reads are those that a first prediction wants.
  * So a file that was cut, damaged or exchanged is as good as none. Any may be deleted at any
  * time, also while it is mapped.
  *
