@@ -42,7 +42,7 @@ RACES = re.compile(r'test_(access|events|http|people|reviews|s3|start)\.py')
 ISA_ROOMS = ['nn', 'model', 'decide', 'train']
 ISA_CLI = re.compile(r'test_(eval|predict|train|train_head)\.py')
 # Arithmetic, goldens of models and tokenizers. Emulated 20 times slower, the rest would take minutes.
-AARCH64 = re.compile(r'test_(adamw|attention|config|decision|dropout|encoder|isa|logistic|ops|optimizer|'
+AARCH64 = re.compile(r'test_(adamw|attention|config|decision|dropout|encoder|int8|isa|logistic|ops|optimizer|'
                      r'params|safetensors|scores|targets|text_goldens|tokenizer_load|tuner)')
 CLANG_FORMAT = '14'  # another version formats differently
 
