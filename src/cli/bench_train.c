@@ -82,13 +82,14 @@ static hone_err measure(train_bench *b) {
     if (!hone_failed(err)) {
         hone_bench_summary s = hone_bench_times_summary(&times);
         size_t steps = (b->set.count + b->batch - 1) / b->batch;
-        printf("{\"bench\": \"train\", \"threads\": %zu, \"dtype\": \"f32\", \"batch\": %zu, "
+        printf("{\"bench\": \"train\", \"threads\": %zu, \"dtype\": \"%s\", \"batch\": %zu, "
                "\"sequences\": %zu, \"tokens\": %zu, \"repeat\": %zu, \"median_s\": %.6f, "
                "\"min_s\": %.6f, \"p90_s\": %.6f, \"step_s\": %.6f, \"sequences_per_s\": %.2f, "
                "\"tokens_per_s\": %.1f}\n",
-               hone_pool_threads(b->pool), b->batch, b->set.count, b->set.tokens, b->repeat,
-               s.median_s, s.min_s, s.p90_s, s.median_s / (double)steps,
-               (double)b->set.count / s.median_s, (double)b->set.tokens / s.median_s);
+               hone_pool_threads(b->pool), hone_dtype_name(b->options.dtype), b->batch,
+               b->set.count, b->set.tokens, b->repeat, s.median_s, s.min_s, s.p90_s,
+               s.median_s / (double)steps, (double)b->set.count / s.median_s,
+               (double)b->set.tokens / s.median_s);
     }
     hone_bench_times_done(&times);
     return err;
@@ -103,6 +104,7 @@ hone_err hone_bench_train(int argc, char **argv) {
         {"repeat", "N", "passes over the file (5)", HONE_OPT_SIZE, &b.repeat, false},
         {"threads", "N", "threads (all cores)", HONE_OPT_SIZE, &b.threads, false},
         {"freeze-layers", "N", "as in hone train", HONE_OPT_SIZE, &b.options.frozen_layers, false},
+        HONE_DTYPE_OPTION(b.options.dtype),
         {"recompute", NULL, "as in hone train", HONE_OPT_FLAG, &b.options.recompute, false},
         {0}};
     const hone_usage usage = {

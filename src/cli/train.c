@@ -90,6 +90,9 @@ static hone_err parse(int argc, char **argv, train_args *a, bool *help_shown) {
          "keep only the inputs of layers and compute the rest again: less memory, more time, the "
          "same bytes",
          HONE_OPT_FLAG, &r->recompute, false},
+        {"dtype", "T",
+         "multiply in f32 (default) or bf16, forward and backward; weights and sums stay f32",
+         HONE_OPT_DTYPE, &r->dtype, false},
         {"seed", "N", "of order, dropout and a new head; default 42", HONE_OPT_U64, &r->seed,
          false},
         {"threads", "N", "default: all processors", HONE_OPT_SIZE, &a->threads, false},
@@ -233,6 +236,8 @@ static hone_err choose_mode(train_args *a, hone_head_options *head, bool *is_hea
     *is_head = is == MODE_HEAD;
     if (!*is_head && (a->pooling || a->penalty != 0))
         return hone_err_new(HONE_E_INVALID, "--pooling and --penalty go with --mode head");
+    if (*is_head && a->run.dtype != HONE_DTYPE_F32)
+        return hone_err_new(HONE_E_INVALID, "--dtype goes with --mode full or lora");
     if (*is_head && a->run.problem != HONE_SINGLE_LABEL)
         return hone_err_new(HONE_E_INVALID, "--mode head is for labels, not for regression");
     if (a->penalty < 0)

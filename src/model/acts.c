@@ -4,6 +4,8 @@
  * with no memory, to learn the size, then over the memory. */
 #include "model/encoder_impl.h"
 
+#include "nn/gradient.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,7 +130,9 @@ static void lay_out(walk *w, hone_acts *acts, const hone_weights *weights, const
     size_t attention = weights->ops->attention_scratch(longest(batch), c->hidden / c->heads,
                                                        plan->keep);
     size_t tile = hone_tile_scratch_floats(weights);
-    acts->worker_floats = ((attention > tile ? attention : tile) + 15) / 16 * 16;
+    size_t most = attention > tile ? attention : tile;
+    if (plan->keep && hone_gradient_scratch_floats() > most) most = hone_gradient_scratch_floats();
+    acts->worker_floats = (most + 15) / 16 * 16;
     acts->worker_scratch = take(w, workers, acts->worker_floats);
 }
 

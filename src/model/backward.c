@@ -5,6 +5,8 @@
  * (norms): never in the order in which threads happen to finish. */
 #include "model/backward_impl.h"
 
+#include "nn/gradient.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,16 +84,6 @@ static const float *layer_plain(const phase *ph, hone_layer_slot slot) {
     return ph->b->pass->weights->plain[hone_params_layer(ph->layer, slot)];
 }
 
-/* The worker's two tiles of width hidden, and the product's scratch behind them. */
-static float *worker_tiles(const hone_pass *pass, size_t worker, void **product) {
-    const hone_weights *w = pass->weights;
-    float *base = pass->acts->worker_scratch + worker * pass->acts->worker_floats;
-    size_t hidden = w->config->hidden;
-    size_t wide = w->shapes->chunk > hidden ? w->shapes->chunk : hidden;
-    *product = base + HONE_TILE_ROWS_MAX * (2 * hidden + wide);
-    return base;
-}
-
 /* dsum of a norm over a tile; its weight's and bias' sums go to the tile's partials. */
 static void norm_grad_tile(const phase *ph, const hone_tile *t, size_t tile_index, const float *sum,
                            const float *stats, const float *weight, size_t partial,
@@ -126,22 +118,33 @@ static void through_drop(const phase *ph, const hone_tile *t, hone_drop_kind kin
 
 /* dy += gradient through down(gelu(up(y))), and what the weights' gradients need. */
 static void feed_forward_grad(const phase *ph, const hone_tile *t, const float *da2, float *dy,
-                              void *product) {
+                              const hone_tile_scratch *s) {
     const hone_weights *w = ph->b->pass->weights;
     const hone_layer_acts *acts = &ph->b->pass->acts->layers[ph->layer];
     size_t chunk = w->shapes->chunk, chunks = w->shapes->chunks;
     size_t rows = hone_padded_rows(ph->tiling.rows);
+    const void *in = hone_product_operand(w->shapes->up, t->height, da2, s->in);
     for (size_t c = 0; c < chunks; c++) {
         size_t at = (c * rows + t->first) * chunk;
         float *middle = acts->middle + at, *dmiddle = ph->s->dmiddle + at;
         hone_product_run(w->shapes->up,
                          hone_packing_get(ph->b->transposed, ph->layer, HONE_PACK_UP + chunks + c),
-                         NULL, false, t->height, da2, dmiddle, product);
+                         NULL, false, t->height, in, dmiddle, s->product);
         w->ops->gelu_grad(dmiddle, middle, middle, t->rows * chunk);
+        const void *between = hone_product_operand(w->shapes->down, t->height, dmiddle, s->between);
         hone_product_run(w->shapes->down,
                          hone_packing_get(ph->b->transposed, ph->layer, HONE_PACK_UP + c), NULL,
-                         true, t->height, dmiddle, dy, product);
+                         true, t->height, between, dy, s->product);
     }
+}
+
+/* to (+)= from W of a square matrix of a layer, for the rows of a tile. */
+static void multiply_transposed(const phase *ph, size_t slot, const hone_tile *t, bool accumulate,
+                                const float *from, float *to, const hone_tile_scratch *s) {
+    const hone_product *square = ph->b->pass->weights->shapes->square;
+    hone_product_run(square, hone_packing_get(ph->b->transposed, ph->layer, slot), NULL, accumulate,
+                     t->height, hone_product_operand(square, t->height, from, s->in), to,
+                     s->product);
 }
 
 /* From the gradient of the layer's output to that of the attention's output (dctx), with the
@@ -151,21 +154,19 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     const hone_weights *w = ph->b->pass->weights;
     const hone_layer_acts *acts = &ph->b->pass->acts->layers[ph->layer];
     hone_tile t = hone_tiling_get(&ph->tiling, index);
-    void *product = NULL;
-    float *dy = worker_tiles(ph->b->pass, worker, &product);
+    hone_tile_scratch s = hone_tile_scratch_of(ph->b->pass, worker);
+    float *dy = s.a;
     size_t at = t.first * w->config->hidden;
     float *dx = (hone_pass_is_compact(ph->b->pass, ph->layer) ? ph->s->dfirst : ph->s->dx) + at;
 
     norm_grad_tile(ph, &t, index, acts->sum2 + at, acts->stats2 + 2 * t.first,
                    layer_plain(ph, HONE_NORM2_W), 2, ph->dout + at, dy);
     through_drop(ph, &t, HONE_DROP_DOWN, dy, ph->s->da2 + at);
-    feed_forward_grad(ph, &t, ph->s->da2 + at, dy, product);
+    feed_forward_grad(ph, &t, ph->s->da2 + at, dy, &s);
     norm_grad_tile(ph, &t, index, acts->sum1 + at, acts->stats1 + 2 * t.first,
                    layer_plain(ph, HONE_NORM1_W), 0, dy, dx);
     through_drop(ph, &t, HONE_DROP_OUT, dx, ph->s->da1 + at);
-    hone_product_run(w->shapes->square,
-                     hone_packing_get(ph->b->transposed, ph->layer, HONE_PACK_OUT), NULL, false,
-                     t.height, ph->s->da1 + at, ph->s->dctx + at, product);
+    multiply_transposed(ph, HONE_PACK_OUT, &t, false, ph->s->da1 + at, ph->s->dctx + at, &s);
 }
 
 static void attention_piece(void *ctx, size_t index, size_t worker) {
@@ -260,12 +261,25 @@ static weight_grad slot_grad(const phase *ph, size_t slot) {
 }
 
 /* Rows [first, first + GRAD_ROWS) of a weight's gradient. */
-static void weight_grad_block(const hone_backward *b, const weight_grad *g, size_t first) {
+static void weight_grad_block(const hone_backward *b, const weight_grad *g, size_t first,
+                              size_t worker) {
     size_t count = g->out - first < GRAD_ROWS ? g->out - first : GRAD_ROWS;
     if (g->db)
         b->pass->weights->ops->column_sum(g->db + first, g->dy + first, g->rows, count, g->out);
-    hone_product_tn(count, g->in, g->rows, g->dy + first, g->out, g->x, g->in, !b->fresh,
-                    g->dw + first * g->dw_stride, g->dw_stride);
+    hone_gradient_run(&(hone_gradient_args){
+        .dtype = b->dtype,
+        .m = count,
+        .n = g->in,
+        .rows = g->rows,
+        .a = g->dy + first,
+        .a_stride = g->out,
+        .b = g->x,
+        .b_stride = g->in,
+        .accumulate = !b->fresh,
+        .c = g->dw + first * g->dw_stride,
+        .c_stride = g->dw_stride,
+        .scratch = hone_tile_scratch_of(b->pass, worker).a, /* no piece needs both */
+    });
 }
 
 /* The gradients of a layer's norms: the partial sums of its tiles, in their order. */
@@ -285,12 +299,11 @@ static size_t blocks_of(const weight_grad *g) { return (g->out + GRAD_ROWS - 1) 
 static void weights_piece(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     size_t slots = ph->b->transposed->slots;
-    (void)worker;
     for (size_t slot = 0; slot < slots; slot++) {
         weight_grad g = slot_grad(ph, slot);
         size_t blocks = blocks_of(&g);
         if (index < blocks) {
-            weight_grad_block(ph->b, &g, index * GRAD_ROWS);
+            weight_grad_block(ph->b, &g, index * GRAD_ROWS, worker);
             return;
         }
         index -= blocks;
@@ -310,21 +323,13 @@ static void run_weights(phase *ph) {
     hone_pool_run(ph->b->pass->pool, pieces, weights_piece, ph);
 }
 
-static void multiply_transposed(const phase *ph, size_t slot, const hone_tile *t, bool accumulate,
-                                const float *from, float *to, void *product) {
-    hone_product_run(ph->b->pass->weights->shapes->square,
-                     hone_packing_get(ph->b->transposed, ph->layer, slot), NULL, accumulate,
-                     t->height, from, to, product);
-}
-
 /* dfirst += dq Wq, in a first-only layer. */
 static void first_q_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * ph->b->pass->weights->config->hidden;
-    void *product = NULL;
-    (void)worker_tiles(ph->b->pass, worker, &product);
-    multiply_transposed(ph, HONE_PACK_Q, &t, true, ph->s->dq + at, ph->s->dfirst + at, product);
+    hone_tile_scratch s = hone_tile_scratch_of(ph->b->pass, worker);
+    multiply_transposed(ph, HONE_PACK_Q, &t, true, ph->s->dq + at, ph->s->dfirst + at, &s);
 }
 
 /* dx (+)= dq Wq + dk Wk + dv Wv. A first-only layer has its dq in dfirst: the first token of
@@ -335,12 +340,11 @@ static void input_tile(void *ctx, size_t index, size_t worker) {
     hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t hidden = pass->weights->config->hidden, at = t.first * hidden;
     float *dx = ph->s->dx + at;
-    void *product = NULL;
-    (void)worker_tiles(pass, worker, &product);
+    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
     bool compact = hone_pass_is_compact(pass, ph->layer);
-    if (!compact) multiply_transposed(ph, HONE_PACK_Q, &t, true, ph->s->dq + at, dx, product);
-    multiply_transposed(ph, HONE_PACK_K, &t, !compact, ph->s->dk + at, dx, product);
-    multiply_transposed(ph, HONE_PACK_V, &t, true, ph->s->dv + at, dx, product);
+    if (!compact) multiply_transposed(ph, HONE_PACK_Q, &t, true, ph->s->dq + at, dx, &s);
+    multiply_transposed(ph, HONE_PACK_K, &t, !compact, ph->s->dk + at, dx, &s);
+    multiply_transposed(ph, HONE_PACK_V, &t, true, ph->s->dv + at, dx, &s);
     for (size_t i = 0; compact && i < pass->batch->sequences; i++) {
         size_t row = (size_t)pass->batch->starts[i];
         if (row < t.first || row >= t.first + t.rows) continue;
@@ -455,18 +459,18 @@ static weight_grad pooler_grad(const phase *ph) {
 static void pooler_weights_piece(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     weight_grad g = pooler_grad(ph);
-    (void)worker;
-    weight_grad_block(ph->b, &g, index * GRAD_ROWS);
+    weight_grad_block(ph->b, &g, index * GRAD_ROWS, worker);
 }
 
 static void pooler_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * ph->b->pass->weights->config->hidden;
-    void *product = NULL;
-    (void)worker_tiles(ph->b->pass, worker, &product);
-    hone_product_run(ph->b->pass->weights->shapes->square, hone_packing_get_pool(ph->b->transposed),
-                     NULL, false, t.height, ph->s->dpooled + at, ph->s->dfirst + at, product);
+    hone_tile_scratch s = hone_tile_scratch_of(ph->b->pass, worker);
+    const hone_product *pool = ph->b->pass->weights->shapes->pool;
+    hone_product_run(pool, hone_packing_get_pool(ph->b->transposed), NULL, false, t.height,
+                     hone_product_operand(pool, t.height, ph->s->dpooled + at, s.in),
+                     ph->s->dfirst + at, s.product);
 }
 
 /* dx -> through dropout and norm to the sum of the embeddings. */

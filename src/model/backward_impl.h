@@ -13,6 +13,7 @@
 #include "model/lora_impl.h"
 
 typedef struct hone_backward {
+    hone_dtype dtype;               /* of the products that make gradients */
     const hone_pass *pass;          /* the forward pass, first_only */
     const hone_packing *transposed; /* the same weights, packed to multiply by their transpose */
     float *grads;                   /* [params->total - first_float]; added to */

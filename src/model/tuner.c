@@ -15,6 +15,7 @@
 struct hone_tuner {
     hone_config config;
     hone_params params;
+    hone_dtype dtype;
     float *values; /* [params.total] */
     hone_trained trained;
     size_t first_layer;  /* that is trained */
@@ -103,6 +104,9 @@ static hone_err build(hone_tuner *t, const char *dir, const hone_tuner_options *
     if (o->frozen_layers > t->config.layers)
         return hone_err_new(HONE_E_INVALID, "%zu layers to freeze, the model has %zu",
                             o->frozen_layers, t->config.layers);
+    if (o->dtype == HONE_DTYPE_INT8)
+        return hone_err_new(HONE_E_INVALID, "dtype int8: training is in f32 or bf16");
+    t->dtype = o->dtype;
     HONE_TRY(
         hone_json_int(t->config.raw, "config.json", "pad_token_id", -1, INT32_MAX, 0, &pad_id));
     t->pad_id = (int32_t)pad_id;
@@ -110,7 +114,7 @@ static hone_err build(hone_tuner *t, const char *dir, const hone_tuner_options *
     HONE_TRY(hone_lora_choose(&t->config, &t->params, &o->lora, o->frozen_layers, &t->lora));
     HONE_TRY(hone_lora_add(&t->lora, t->config.layers, &t->params));
     HONE_TRY(load(t, dir, o));
-    HONE_TRY(hone_shapes_create(&t->config, HONE_DTYPE_F32, &t->shapes));
+    HONE_TRY(hone_shapes_create(&t->config, o->dtype, &t->shapes));
     HONE_TRY(add_adapters(t, o->seed));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, &t->forward));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, true, &t->transposed));
@@ -330,7 +334,8 @@ hone_err hone_tuner_backward(hone_tuner *t, hone_pool *pool, const hone_pack *ba
         HONE_TRY(hone_lora_work_reserve(&t->lora_work, &t->lora, batch->tokens,
                                         hone_pool_threads(pool)));
     *loss_sum = loss_of(t, batch->sequences, targets, step.weight);
-    HONE_TRY(hone_backward_run(&(hone_backward){.pass = &pass,
+    HONE_TRY(hone_backward_run(&(hone_backward){.dtype = t->dtype,
+                                                .pass = &pass,
                                                 .transposed = &t->transposed,
                                                 .grads = t->grads,
                                                 .first_float = t->trained.first,

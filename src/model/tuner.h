@@ -13,6 +13,7 @@
 #include "model/logits.h"
 #include "model/lora.h"
 #include "model/params.h"
+#include "nn/dtype.h"
 #include "nn/pack.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ typedef struct hone_tuner hone_tuner;
 typedef struct hone_tuner_options {
     uint64_t seed;          /* of a new head */
     size_t frozen_layers;   /* the embeddings and so many layers stay as they are; 0 = none do */
+    hone_dtype dtype;       /* of products, f32 or bf16; weights, sums and all else are f32 */
     bool recompute;         /* keep of a layer its input alone: less memory, the same bytes */
     hone_lora_options lora; /* with a rank: of the layers adapters are trained, and no more */
 } hone_tuner_options;

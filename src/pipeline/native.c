@@ -210,7 +210,7 @@ hone_err hone_training_read(hone_arena *arena, const json_t *hyperparameters, co
     hone_run_options *r = &t.run;
     hone_run_options adapters = hone_run_lora_defaults();
     hone_lora_options *lora = &adapters.lora;
-    const char *mode = "full";
+    const char *mode = "full", *dtype = "f32";
     double warmup = -1, lr = -1;
     r->checkpoint_s = 30; /* a job is killed more often than a command that somebody watches */
     const setting settings[] = {
@@ -224,6 +224,7 @@ hone_err hone_training_read(hone_arena *arena, const json_t *hyperparameters, co
         {"dropout", NUMBER, &r->dropout, -1, 0.99},
         {"max_length", SIZE, &r->max_length, 1, 1 << 20},
         {"mode", TEXT, &mode, 0, 0},
+        {"dtype", TEXT, &dtype, 0, 0},
         {"freeze_layers", SIZE, &r->frozen_layers, 0, 256},
         {"lora_rank", SIZE, &lora->rank, 1, HONE_LORA_RANK_MAX},
         {"lora_alpha", NUMBER, &lora->alpha, 0, 1e6},
@@ -251,6 +252,11 @@ hone_err hone_training_read(hone_arena *arena, const json_t *hyperparameters, co
                             mode);
     }
     if (lr >= 0) r->lr = lr;
+    hone_err err = hone_dtype_parse(dtype, &r->dtype);
+    if (hone_failed(err)) return hone_err_wrap(err, "step '%s'", step);
+    if (r->dtype == HONE_DTYPE_INT8)
+        return hone_err_new(HONE_E_INVALID, "step '%s': dtype int8: training is in f32 or bf16",
+                            step);
     bool is_arn = hone_str_has_prefix(hone_str_of(t.start_from), HONE_S("arn:"));
     if (strcmp(t.start_from, "base") != 0 && strcmp(t.start_from, "approved") != 0 && !is_arn)
         return hone_err_new(HONE_E_INVALID,

@@ -18,6 +18,7 @@
 #include "base/pool.h"
 #include "data/dataset.h"
 #include "model/lora.h"
+#include "nn/dtype.h"
 #include "train/metrics.h"
 
 #include <stdbool.h>
@@ -41,6 +42,7 @@ typedef struct hone_run_options {
     size_t frozen_layers;    /* the embeddings and so many layers stay as they are; 0 = none */
     hone_lora_options lora;  /* with a rank: adapters are trained instead of the layers */
     bool merge;              /* adapters: write the model with them, not themselves */
+    hone_dtype dtype;        /* of products, f32 or bf16 */
     bool recompute;          /* activations: less memory, more time, the same bytes */
     size_t checkpoint_steps; /* steps between checkpoints; 0 = by time alone */
     size_t checkpoint_s;     /* seconds between checkpoints; 0 = by steps alone */

@@ -84,6 +84,7 @@ static hone_err open_base(hone_run_job *job, const hone_dataset *train) {
     set_dropout(job, &config);
     hone_tuner_options options = {.seed = job->options->seed,
                                   .frozen_layers = job->options->frozen_layers,
+                                  .dtype = job->options->dtype,
                                   .recompute = job->options->recompute,
                                   .lora = job->options->lora};
     return hone_tuner_create(job->options->base, config, &options, &job->tuner);
@@ -169,7 +170,8 @@ static hone_fingerprint fingerprint_of(const hone_run_job *job) {
                               o->clip,
                               o->dropout,
                               (double)o->patience,
-                              (double)o->frozen_layers};
+                              (double)o->frozen_layers,
+                              (double)o->dtype};
     const char *isa = hone_isa_name(hone_isa_best());
     hone_fingerprint f = {0};
     f.options = hone_hash_add(hone_hash_add(0, options, sizeof options), &o->seed, sizeof o->seed);

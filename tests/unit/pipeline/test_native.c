@@ -43,7 +43,8 @@ static void test_training__values_as_clients_write_them(void **state) {
 static void test_training__adapters_have_their_own_rate_and_are_merged(void **state) {
     (void)state;
     json_t *map = json_loads("{\"mode\": \"\\\"lora\\\"\", \"lora_rank\": \"4\","
-                             " \"lora_targets\": \"all-linear\", \"freeze_layers\": 2}",
+                             " \"lora_targets\": \"all-linear\", \"freeze_layers\": 2,"
+                             " \"dtype\": \"bf16\"}",
                              0, NULL);
     hone_training t;
     CHECK_OK(hone_training_read(arena, map, "T", &t));
@@ -51,6 +52,7 @@ static void test_training__adapters_have_their_own_rate_and_are_merged(void **st
     assert_true(t.run.lora.alpha == 16 && t.run.lr == 5e-4 && t.run.merge);
     assert_string_equal(t.run.lora.targets, "all-linear");
     assert_int_equal(t.run.frozen_layers, 2);
+    assert_int_equal(t.run.dtype, HONE_DTYPE_BF16);
     json_object_set_new(map, "learning_rate", json_real(1e-3));
     CHECK_OK(hone_training_read(arena, map, "T", &t));
     assert_true(t.run.lr == 1e-3);

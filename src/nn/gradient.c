@@ -1,0 +1,41 @@
+/* gradient.c: which kernels make a weight's gradient here. */
+#include "nn/gradient.h"
+
+#include "nn/cpu/gradient_impl.h"
+#include "nn/isa.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* The widest first. */
+static const struct {
+    hone_isa isa;
+    const hone_gradient_kernels *kernels;
+} TABLES[] = {
+#if defined(__x86_64__)
+    {HONE_ISA_AVX512_BF16, &hone_gradient_avx512_bf16},
+    {HONE_ISA_AVX512, &hone_gradient_avx512},
+    {HONE_ISA_AVX2, &hone_gradient_avx2},
+#endif
+    {HONE_ISA_GENERIC, &hone_gradient_generic},
+};
+enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
+
+const hone_gradient_kernels *hone_gradient_find(const char *name) {
+    for (size_t i = 0; i < TABLE_COUNT; i++)
+        if (hone_isa_runs(TABLES[i].isa) && strcmp(TABLES[i].kernels->name, name) == 0)
+            return TABLES[i].kernels;
+    return NULL;
+}
+
+size_t hone_gradient_scratch_floats(void) {
+    return (size_t)HONE_GRADIENT_ROWS * (HONE_GRADIENT_A_COLUMNS + HONE_GRADIENT_B_COLUMNS);
+}
+
+void hone_gradient_run(const hone_gradient_args *args) {
+    assert(args->dtype != HONE_DTYPE_INT8);
+    size_t i = 0;
+    while (!hone_isa_runs(TABLES[i].isa)) i++; /* ends at generic, which runs anywhere */
+    const hone_gradient_kernels *kernels = TABLES[i].kernels;
+    (args->dtype == HONE_DTYPE_BF16 ? kernels->bf16 : kernels->f32)(args);
+}
