@@ -222,7 +222,7 @@ static void format_shape(const int64_t *dims, size_t rank, char out[static 192])
         len += (size_t)snprintf(out + len, 192 - len, "%s%lld", i ? "," : "", (long long)dims[i]);
 }
 
-hone_err hone_param_check(const hone_param *p, const hone_tensor *t, const char *who) {
+static hone_err check_form(const hone_param *p, const hone_tensor *t, const char *who) {
     if (t->rank != p->rank || memcmp(t->dims, p->dims, p->rank * sizeof *p->dims) != 0) {
         char is[192], expected[192];
         format_shape(t->dims, t->rank, is);
@@ -233,6 +233,16 @@ hone_err hone_param_check(const hone_param *p, const hone_tensor *t, const char 
     if (t->dtype != HONE_F32 && t->dtype != HONE_F16 && t->dtype != HONE_BF16)
         return hone_err_new(HONE_E_CORRUPT, "weight '%s' is not of type F32, F16 or BF16", t->name);
     return HONE_OK;
+}
+
+static hone_err check_finite(const hone_tensor *t) {
+    if (is_finite_tensor(t)) return HONE_OK;
+    return hone_err_new(HONE_E_CORRUPT, "weight '%s' holds a value that is not finite", t->name);
+}
+
+hone_err hone_param_check(const hone_param *p, const hone_tensor *t, const char *who) {
+    HONE_TRY(check_form(p, t, who));
+    return check_finite(t);
 }
 
 /* What may be missing: the classifier whole, and then what stands before it, whole too. */
@@ -255,7 +265,7 @@ hone_err hone_params_match(const hone_params *params, const hone_safetensors *fi
         found[i] = p->rank ? look_up(file, p->name) : NULL;
         if (p->rank && !found[i] && i < first_head)
             return hone_err_new(HONE_E_NOT_FOUND, "weight '%s' is missing", p->name);
-        if (found[i]) HONE_TRY(hone_param_check(p, found[i], "config.json asks"));
+        if (found[i]) HONE_TRY(check_form(p, found[i], "config.json asks"));
     }
     return check_head(params, found);
 }
@@ -264,9 +274,7 @@ hone_err hone_params_find(const hone_params *params, const hone_safetensors *fil
                           const hone_tensor **found) {
     HONE_TRY(hone_params_match(params, file, found));
     for (size_t i = 0; i < params->count; i++)
-        if (found[i] && !is_finite_tensor(found[i]))
-            return hone_err_new(HONE_E_CORRUPT, "weight '%s' holds a value that is not finite",
-                                found[i]->name);
+        if (found[i]) HONE_TRY(check_finite(found[i]));
     return HONE_OK;
 }
 

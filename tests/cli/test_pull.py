@@ -463,7 +463,7 @@ class Refused(PullTest):
     def test_cache__unwritable(self):
         (self.tmp / 'file').write_text('')
         self.env['HONE_CACHE'] = str(self.tmp / 'file' / 'cache')
-        self.fails('org/tiny', saying=['create folder', 'file/cache'])
+        self.fails('org/tiny', saying=['make folder', 'file/cache'])
         self.assertEqual(self.hub.asked(), [])
 
     def test_cache__on_a_full_disk(self):

@@ -28,7 +28,7 @@ ROOT = FOLDER.parent.parent
 RECORD = FOLDER / 'counts.json'
 TOLERANCE = 0.03
 REQUESTS = (20, 120)  # of http: the first are warm-up
-HTTP_RUNS = 3
+HTTP_RUNS = 8
 
 # valgrind shows programs the host's AVX2, and libraries choose by that: here they take what every x86-64
 # has. Nothing else of the environment is passed on, as the stack's alignment depends on its size.
