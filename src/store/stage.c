@@ -3,6 +3,7 @@
  * A staged file is written under its own random name at once. Nothing refers to it until a row
  * does, and the row is committed after file and folder have been synced: that commit is what
  * makes the object appear, so a temporary name and a rename would add nothing. */
+#include "base/file.h"
 #include "base/id.h"
 #include "store/objects_impl.h"
 
@@ -72,16 +73,6 @@ static hone_err hashes_done(hashes *h, hone_staged *out) {
 
 /* --- writing ------------------------------------------------------------------------ */
 
-static hone_err write_all(int fd, const char *path, hone_str bytes) {
-    for (size_t done = 0; done < bytes.len;) {
-        ssize_t n = write(fd, bytes.ptr + done, bytes.len - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return disk_err("write", path);
-        done += (size_t)n;
-    }
-    return HONE_OK;
-}
-
 static hone_err sync_folder_of(const char *path) {
     char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
     if (!folder) return no_memory();
@@ -125,7 +116,7 @@ static hone_err pump(source *from, int fd, const char *path, hone_staged *out) {
     out->size_bytes = 0;
     while (!hone_failed(err = source_next(from, &piece)) && piece.len > 0) {
         hashes_add(&h, piece);
-        if (fd >= 0) err = write_all(fd, path, piece);
+        if (fd >= 0 && !hone_fd_write(fd, piece)) err = disk_err("write", path);
         if (hone_failed(err)) break;
         out->size_bytes += (int64_t)piece.len;
     }
