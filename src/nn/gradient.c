@@ -7,11 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* The widest first. */
-static const struct {
-    hone_isa isa;
-    const hone_gradient_kernels *kernels;
-} TABLES[] = {
+static const hone_isa_table TABLES[] = {
 #if defined(__x86_64__)
     {HONE_ISA_AVX512_BF16, &hone_gradient_avx512_bf16},
     {HONE_ISA_AVX512, &hone_gradient_avx512},
@@ -22,10 +18,7 @@ static const struct {
 enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
 
 const hone_gradient_kernels *hone_gradient_find(const char *name) {
-    for (size_t i = 0; i < TABLE_COUNT; i++)
-        if (hone_isa_runs(TABLES[i].isa) && strcmp(TABLES[i].kernels->name, name) == 0)
-            return TABLES[i].kernels;
-    return NULL;
+    return hone_isa_find(TABLES, TABLE_COUNT, name);
 }
 
 size_t hone_gradient_scratch_floats(void) {
@@ -34,8 +27,6 @@ size_t hone_gradient_scratch_floats(void) {
 
 void hone_gradient_run(const hone_gradient_args *args) {
     assert(args->dtype != HONE_DTYPE_INT8);
-    size_t i = 0;
-    while (!hone_isa_runs(TABLES[i].isa)) i++; /* ends at generic, which runs anywhere */
-    const hone_gradient_kernels *kernels = TABLES[i].kernels;
+    const hone_gradient_kernels *kernels = hone_isa_choose(TABLES);
     (args->dtype == HONE_DTYPE_BF16 ? kernels->bf16 : kernels->f32)(args);
 }

@@ -60,6 +60,18 @@ hone_isa hone_isa_best(void) {
     return (hone_isa)isa;
 }
 
+const void *hone_isa_choose(const hone_isa_table *tables) {
+    while (!hone_isa_runs(tables->isa)) tables++; /* ends at generic, which runs anywhere */
+    return tables->kernels;
+}
+
+const void *hone_isa_find(const hone_isa_table *tables, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (hone_isa_runs(tables[i].isa) && strcmp(NAMES[tables[i].isa], name) == 0)
+            return tables[i].kernels;
+    return NULL;
+}
+
 bool hone_isa_is_limited(void) { return hone_env("HONE_ISA") != NULL; }
 
 hone_err hone_isa_check(void) {

@@ -10,6 +10,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Each has what those before it have. */
 typedef enum hone_isa {
@@ -29,6 +30,17 @@ bool hone_isa_runs(hone_isa isa);
 
 /* The widest that runs. */
 hone_isa hone_isa_best(void);
+
+/* What is compiled once per instruction set, in tables: the widest first, generic the last. */
+typedef struct hone_isa_table {
+    hone_isa isa;
+    const void *kernels;
+} hone_isa_table;
+
+/* The kernels of the first that runs; or of the one of that name, NULL when it does not run or is
+ * not there. */
+const void *hone_isa_choose(const hone_isa_table *tables);
+const void *hone_isa_find(const hone_isa_table *tables, size_t count, const char *name);
 
 /* HONE_ISA is set. */
 bool hone_isa_is_limited(void);

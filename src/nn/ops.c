@@ -6,11 +6,7 @@
 
 #include <string.h>
 
-/* The widest first. */
-static const struct {
-    hone_isa isa;
-    const hone_ops *ops;
-} TABLES[] = {
+static const hone_isa_table TABLES[] = {
 #if defined(__x86_64__)
     {HONE_ISA_AVX512, &hone_ops_avx512},
     {HONE_ISA_AVX2, &hone_ops_avx2},
@@ -19,15 +15,6 @@ static const struct {
 };
 enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
 
-const hone_ops *hone_ops_best(void) {
-    size_t i = 0;
-    while (!hone_isa_runs(TABLES[i].isa)) i++; /* ends at generic, which runs anywhere */
-    return TABLES[i].ops;
-}
+const hone_ops *hone_ops_best(void) { return hone_isa_choose(TABLES); }
 
-const hone_ops *hone_ops_find(const char *name) {
-    for (size_t i = 0; i < TABLE_COUNT; i++)
-        if (hone_isa_runs(TABLES[i].isa) && strcmp(TABLES[i].ops->name, name) == 0)
-            return TABLES[i].ops;
-    return NULL;
-}
+const hone_ops *hone_ops_find(const char *name) { return hone_isa_find(TABLES, TABLE_COUNT, name); }

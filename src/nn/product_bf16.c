@@ -14,11 +14,7 @@ typedef struct bf16_product {
     const hone_bf16_kernels *kernels;
 } bf16_product;
 
-/* The widest first. */
-static const struct {
-    hone_isa isa;
-    const hone_bf16_kernels *kernels;
-} TABLES[] = {
+static const hone_isa_table TABLES[] = {
 #if defined(__x86_64__)
     {HONE_ISA_AVX512_BF16, &hone_bf16_avx512_bf16},
     {HONE_ISA_AVX512, &hone_bf16_avx512},
@@ -28,17 +24,10 @@ static const struct {
 };
 enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
 
-const hone_bf16_kernels *hone_bf16_best(void) {
-    size_t i = 0;
-    while (!hone_isa_runs(TABLES[i].isa)) i++; /* ends at generic, which runs anywhere */
-    return TABLES[i].kernels;
-}
+const hone_bf16_kernels *hone_bf16_best(void) { return hone_isa_choose(TABLES); }
 
 const hone_bf16_kernels *hone_bf16_find(const char *name) {
-    for (size_t i = 0; i < TABLE_COUNT; i++)
-        if (hone_isa_runs(TABLES[i].isa) && strcmp(TABLES[i].kernels->name, name) == 0)
-            return TABLES[i].kernels;
-    return NULL;
+    return hone_isa_find(TABLES, TABLE_COUNT, name);
 }
 
 static const bf16_product *cast(const hone_product *p) { return (const bf16_product *)p; }

@@ -19,10 +19,7 @@ typedef struct int8_product {
     const hone_int8_kernels *kernels;
 } int8_product;
 
-static const struct {
-    hone_isa isa;
-    const hone_int8_kernels *kernels;
-} TABLES[] = {
+static const hone_isa_table TABLES[] = {
 #if defined(__x86_64__)
     {HONE_ISA_AVX512_VNNI, &hone_int8_avx512_vnni},
     {HONE_ISA_AVX512, &hone_int8_avx512},
@@ -32,17 +29,10 @@ static const struct {
 };
 enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
 
-const hone_int8_kernels *hone_int8_best(void) {
-    size_t i = 0;
-    while (!hone_isa_runs(TABLES[i].isa)) i++; /* ends at generic, which runs anywhere */
-    return TABLES[i].kernels;
-}
+const hone_int8_kernels *hone_int8_best(void) { return hone_isa_choose(TABLES); }
 
 const hone_int8_kernels *hone_int8_find(const char *name) {
-    for (size_t i = 0; i < TABLE_COUNT; i++)
-        if (hone_isa_runs(TABLES[i].isa) && strcmp(TABLES[i].kernels->name, name) == 0)
-            return TABLES[i].kernels;
-    return NULL;
+    return hone_isa_find(TABLES, TABLE_COUNT, name);
 }
 
 static const int8_product *cast(const hone_product *p) { return (const int8_product *)p; }
