@@ -63,15 +63,29 @@ def make_sst2(data):
     return read_sst2(data / 'sst2' / 'train.tsv.gz'), read_sst2(data / 'sst2' / 'dev.tsv')
 
 
-def make_imdb(data):
-    """A seeded shuffle of the reviews without duplicates, cut in two."""
+def shuffled_imdb(data):
+    """The reviews without duplicates, in an order that a seed settles."""
     unique = {}
     with gzip.open(data / 'imdb' / 'imdb_train.jsonl.gz', 'rt', encoding='utf-8') as lines:
         for row in map(json.loads, lines):
             unique.setdefault(row['text'], row['label'])
     rows = list(unique.items())
     random.Random(IMDB_SEED).shuffle(rows)
+    return rows
+
+
+def make_imdb(data):
+    rows = shuffled_imdb(data)
     return rows[:IMDB_TRAIN], rows[IMDB_TRAIN:IMDB_TRAIN + IMDB_EVAL]
+
+
+def write_rows(path, rows):
+    """Whole or not at all."""
+    part = path.with_suffix(f'.{os.getpid()}')
+    with part.open('w', encoding='utf-8') as out:
+        for text, label in rows:
+            out.write(json.dumps({'text': text, 'label': label}, ensure_ascii=False) + '\n')
+    part.rename(path)
 
 
 def prepare(task, data, work):
@@ -82,11 +96,7 @@ def prepare(task, data, work):
         return paths
     folder.mkdir(parents=True, exist_ok=True)
     for path, rows in zip(paths, {'sst2': make_sst2, 'imdb': make_imdb}[task](data)):
-        part = path.with_suffix(f'.{os.getpid()}')
-        with part.open('w', encoding='utf-8') as out:
-            for text, label in rows:
-                out.write(json.dumps({'text': text, 'label': label}, ensure_ascii=False) + '\n')
-        part.rename(path)
+        write_rows(path, rows)
     return paths
 
 

@@ -15,11 +15,9 @@ IMDB the reviews that follow.
 equal   share of the texts whose label is fp32's
 shift   largest difference of a logit from fp32's"""
 import argparse
-import gzip
 import json
 import os
 import pathlib
-import random
 import subprocess
 import sys
 import time
@@ -49,14 +47,8 @@ def other_sentences(data):
 
 def other_reviews(data):
     """The reviews that follow those of accuracy.make_imdb."""
-    unique = {}
-    with gzip.open(data / 'imdb' / 'imdb_train.jsonl.gz', 'rt', encoding='utf-8') as lines:
-        for row in map(json.loads, lines):
-            unique.setdefault(row['text'], row['label'])
-    rows = list(unique.items())
-    random.Random(accuracy.IMDB_SEED).shuffle(rows)
     begin = accuracy.IMDB_TRAIN + accuracy.IMDB_EVAL
-    return rows[begin:begin + OTHER_REVIEWS]
+    return accuracy.shuffled_imdb(data)[begin:begin + OTHER_REVIEWS]
 
 
 def texts_of(args, task, which):
@@ -65,11 +57,7 @@ def texts_of(args, task, which):
     path = args.work / task / 'others.jsonl'
     if not path.exists():
         rows = {'sst2': other_sentences, 'imdb': other_reviews}[task](args.shared / 'data')
-        part = path.with_suffix(f'.{os.getpid()}')
-        with part.open('w', encoding='utf-8') as out:
-            for text, label in rows:
-                out.write(json.dumps({'text': text, 'label': label}, ensure_ascii=False) + '\n')
-        part.rename(path)
+        accuracy.write_rows(path, rows)
     return path
 
 

@@ -39,6 +39,25 @@ class TrainCase(ModelCase):
     def config(self, name='out'):
         return json.loads((self.tmp / name / 'config.json').read_text())
 
+    def killed(self, *flags):
+        """Start, kill once it has written of the second epoch; False when it was over before."""
+        with subprocess.Popen([HONE, *map(str, flags)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True) as process:
+            for line in process.stderr:
+                if line.startswith('epoch 2:'):
+                    break
+            process.kill()
+        return process.returncode == -signal.SIGKILL
+
+    def kill_under_way(self, *flags, out):
+        """Kill a training to out before its end; of how many epochs it was."""
+        epochs = 12
+        while not self.killed(*flags, '--epochs', epochs):
+            epochs *= 5
+            self.assertLess(epochs, 10_000)
+            shutil.rmtree(out)
+        return epochs
+
     def assert_same_weights(self, a, b):
         """Not assertEqual, which would print them."""
         self.assertTrue(a == b, 'the weights differ')
@@ -162,16 +181,6 @@ class SameBytes(TrainCase):
         self.train(data=self.file('train.jsonl', jsonl(ROWS)), out=self.tmp / 'out2')
         self.assert_same_weights(self.weights(), self.weights('out2'))
 
-    def killed(self, epochs, checkpoint, flags):
-        """Start, kill once it has written of the second epoch; False when it was over before."""
-        command = [HONE, *map(str, flags), '--epochs', str(epochs), *checkpoint]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-            for line in process.stderr:
-                if line.startswith('epoch 2:'):
-                    break
-            process.kill()
-        return process.returncode == -signal.SIGKILL
-
     def test_after_a_kill(self):
         # shortly before an epoch's end, and in its middle
         for steps in ('5', '6'):
@@ -179,11 +188,7 @@ class SameBytes(TrainCase):
                 out, whole = self.tmp / f'killed{steps}', self.tmp / f'whole{steps}'
                 flags = self.flags('--dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', out=out)
                 checkpoint = ('--checkpoint-steps', steps)
-                epochs = 12
-                while not self.killed(epochs, checkpoint, flags):  # it was over already
-                    epochs *= 5
-                    self.assertLess(epochs, 10_000)
-                    shutil.rmtree(out)
+                epochs = self.kill_under_way(*flags, *checkpoint, out=out)
                 self.assertFalse(out.exists())
                 self.assertTrue((self.tmp / f'{out.name}.checkpoint').exists())
                 done = self.run_ok(*flags, '--epochs', epochs, *checkpoint, '--threads', '3')

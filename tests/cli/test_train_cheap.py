@@ -1,11 +1,8 @@
 """hone train --freeze-layers and --recompute: less to train, and less to keep."""
 import json
-import shutil
-import signal
-import subprocess
 import unittest
 
-from support import HONE, hone
+from support import hone
 from test_train import TrainCase
 from tiny import make_model, read_weights
 
@@ -53,25 +50,12 @@ class SameBytes(TrainCase):
                 with self.subTest(family, flags=flags):
                     self.same(*flags, base=base)
 
-    def killed(self, flags):
-        """Killed when it has written of the second epoch; False when it was over before."""
-        with subprocess.Popen([HONE, *map(str, flags)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as process:
-            for line in process.stderr:
-                if line.startswith('epoch 2:'):
-                    break
-            process.kill()
-        return process.returncode == -signal.SIGKILL
-
     def test_after_a_kill(self):
         """Taken up with --recompute: it is the same run. With other layers frozen it is not."""
-        out, epochs = self.tmp / 'killed', 12
+        out = self.tmp / 'killed'
         flags = self.flags('--freeze-layers', '1', '--dropout', '0.2', '--eval', self.eval_csv, '--patience',
                            '1000', '--checkpoint-steps', '5', out=out)
-        while not self.killed([*flags, '--epochs', epochs]):
-            epochs *= 5
-            self.assertLess(epochs, 10_000)
-            shutil.rmtree(out)
+        epochs = self.kill_under_way(*flags, out=out)
         other = hone(*flags, '--epochs', epochs, '--freeze-layers', '2')
         self.assertEqual(other.returncode, 1, other.stderr)
         self.assertIn("killed.checkpoint' belongs to a run with other options", other.stderr)

@@ -1,11 +1,8 @@
 """hone train --dtype bf16: products of rounded numbers; weights and sums stay f32."""
 import json
-import shutil
-import signal
-import subprocess
 import unittest
 
-from support import HONE, hone
+from support import hone
 from test_train import TrainCase
 from test_train_cheap import PLACES
 from tiny import make_model, read_weights
@@ -39,24 +36,12 @@ class Bf16(TrainCase):
                 weights = read_weights(self.tmp / 'bf16' / 'model.safetensors')
                 self.assertEqual({dtype for dtype, _, _ in weights.values()}, {'F32'})
 
-    def killed(self, flags):
-        with subprocess.Popen([HONE, *map(str, flags)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as process:
-            for line in process.stderr:
-                if line.startswith('epoch 2:'):
-                    break
-            process.kill()
-        return process.returncode == -signal.SIGKILL
-
     def test_after_a_kill(self):
         """The same run goes on; in f32 it is another, which says so."""
-        out, epochs = self.tmp / 'killed', 12
+        out = self.tmp / 'killed'
         flags = self.flags('--dtype', 'bf16', '--dropout', '0.2', '--eval', self.eval_csv, '--checkpoint-steps', '5',
                            out=out)
-        while not self.killed([*flags, '--epochs', epochs]):
-            epochs *= 5
-            self.assertLess(epochs, 10_000)
-            shutil.rmtree(out)
+        epochs = self.kill_under_way(*flags, out=out)
         other = hone(*flags, '--epochs', epochs, '--dtype', 'f32')
         self.assertEqual(other.returncode, 1, other.stderr)
         self.assertIn("killed.checkpoint' belongs to a run with other options", other.stderr)

@@ -2,11 +2,9 @@
 import json
 import struct
 import shutil
-import signal
-import subprocess
 import unittest
 
-from support import HONE, hone
+from support import hone
 from test_train import TrainCase
 from tiny import csv, floats, layout, make_model, read_weights, sentences, with_header
 
@@ -142,23 +140,11 @@ class SameBytes(LoraCase):
                 self.train(*flags, *more, base=base, out=self.tmp / f'more{i}')
                 self.assert_same_weights(self.bytes_of('one'), self.bytes_of(f'more{i}'))
 
-    def killed(self, flags):
-        with subprocess.Popen([HONE, *map(str, flags)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              text=True) as process:
-            for line in process.stderr:
-                if line.startswith('epoch 2:'):
-                    break
-            process.kill()
-        return process.returncode == -signal.SIGKILL
-
     def test_after_a_kill(self):
-        out, epochs = self.tmp / 'killed', 12
+        out = self.tmp / 'killed'
         flags = self.flags('--dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', out=out)
         checkpoint = ('--checkpoint-steps', '5')
-        while not self.killed([*flags, *checkpoint, '--epochs', epochs]):
-            epochs *= 5
-            self.assertLess(epochs, 10_000)
-            shutil.rmtree(out)
+        epochs = self.kill_under_way(*flags, *checkpoint, out=out)
         other = hone(*flags, '--epochs', epochs, '--lora-alpha', '8')
         self.assertIn('a run with other options', other.stderr)
         done = self.run_ok(*flags, *checkpoint, '--epochs', epochs, '--threads', '3')
