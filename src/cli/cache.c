@@ -5,6 +5,7 @@
 #include "base/env.h"
 #include "base/file.h"
 #include "cli/checkpoint.h"
+#include "model/model.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -96,15 +97,19 @@ hone_err hone_cache_begin(hone_cache_entry *entry) {
     return hone_folder_make(entry->partial, 0755);
 }
 
-/* Delete from a folder the files that are a checkpoint's, or those that are not. */
-static hone_err clear(const char *path, bool checkpoint_files) {
+static bool is_ours(const char *name) {
+    return hone_checkpoint_file_find(hone_str_of(name)) || strcmp(name, HONE_SUMS_NAME) == 0;
+}
+
+/* Delete from a folder the files that an entry has, or those that it has not. */
+static hone_err clear(const char *path, bool ours) {
     DIR *dir = opendir(path);
     if (!dir) return io_err("open", path);
     hone_err err = HONE_OK;
     for (const struct dirent *entry; !hone_failed(err) && (entry = readdir(dir));) {
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
-        if ((hone_checkpoint_file_find(hone_str_of(name)) != NULL) != checkpoint_files) continue;
+        if (is_ours(name) != ours) continue;
         if (unlinkat(dirfd(dir), name, 0) != 0) err = io_err("clear", path);
     }
     (void)closedir(dir); /* nothing to lose */
@@ -122,7 +127,7 @@ static hone_err sync_dir(const char *path) {
 
 hone_err hone_cache_commit(hone_arena *arena, hone_cache_entry *entry) {
     HONE_TRY(clear(entry->partial, false));
-    HONE_TRY(sync_dir(entry->partial));
+    HONE_TRY(hone_checkpoint_save_sums(arena, entry->partial)); /* and fsync the folder */
     if (hone_file_exists(entry->dir)) {
         HONE_TRY(clear(entry->dir, true));
         if (rmdir(entry->dir) != 0) return io_err("replace", entry->dir);

@@ -2,7 +2,7 @@
  *
  *     ROOT/KIND/NAME/.VERSION.lock      held while fetching, by one process at a time
  *     ROOT/KIND/NAME/.VERSION.partial/  files as they come; a broken fetch goes on from here
- *     ROOT/KIND/NAME/VERSION/           .partial, renamed by commit
+ *     ROOT/KIND/NAME/VERSION/           .partial and its SHA256SUMS, renamed by commit
  *
  *     open --> is it whole? --> begin (lock, make .partial) --> fetch --> commit --> close
  *
@@ -39,8 +39,8 @@ HONE_NODISCARD hone_err hone_cache_open(hone_arena *arena, const char *root, con
  * have made the entry whole meanwhile. IO. */
 HONE_NODISCARD hone_err hone_cache_begin(hone_cache_entry *entry);
 
-/* partial becomes dir; a damaged folder that stands there goes. Files in partial that are
- * no part of a checkpoint are deleted first. IO. */
+/* partial becomes dir, with the sums of its files (cli/checkpoint.h); a damaged folder that stands
+ * there goes. Files in partial that are no part of a checkpoint are deleted first. IO. */
 HONE_NODISCARD hone_err hone_cache_commit(hone_arena *arena, hone_cache_entry *entry);
 
 /* Give the lock back. What is in partial stays for the next time. */

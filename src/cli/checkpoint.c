@@ -1,9 +1,11 @@
 /* checkpoint.c: see checkpoint.h. */
 #include "cli/checkpoint.h"
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "cli/digest.h"
 #include "model/config.h"
+#include "model/model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONFIG_LIMIT_BYTES = 32 << 20, TOKENIZER_LIMIT_BYTES = 64 << 20 };
+enum { CONFIG_LIMIT_BYTES = 32 << 20, TOKENIZER_LIMIT_BYTES = 64 << 20, SUMS_LIMIT_BYTES = 4096 };
 
 /* BERT-large has 1.3 GB; 16 GB is beyond every encoder of this kind. */
 static const int64_t WEIGHTS_LIMIT_BYTES = INT64_C(16) << 30;
@@ -95,6 +97,52 @@ hone_err hone_checkpoint_check_sha256(hone_arena *arena, const char *dir, const 
     HONE_TRY(hone_map_open(path, &map));
     hone_err err = hone_digest_check(map.bytes, hone_str_of(sha256), HONE_WEIGHTS_NAME);
     hone_map_close(&map);
+    return err;
+}
+
+/* ---- sums ---- */
+
+/* "HEX  NAME" of every file that is there. */
+static hone_err push_sums(hone_arena *arena, const char *dir, hone_buf *out) {
+    for (size_t i = 0; i < HONE_CHECKPOINT_FILES; i++) {
+        const char *path = hone_path_join(arena, dir, hone_checkpoint_files[i].name);
+        if (!path) return no_memory();
+        char hex[HONE_DIGEST_SIZE];
+        hone_map map;
+        hone_err err = hone_map_open(path, &map);
+        if (err.code == HONE_E_NOT_FOUND) continue;
+        HONE_TRY(err);
+        err = hone_digest_sha256(map.bytes, hex);
+        hone_map_close(&map);
+        HONE_TRY(err);
+        hone_buf_printf(out, "%s  %s\n", hex, hone_checkpoint_files[i].name);
+    }
+    return hone_buf_err(out);
+}
+
+hone_err hone_checkpoint_save_sums(hone_arena *arena, const char *dir) {
+    hone_buf sums;
+    hone_buf_init(&sums, SUMS_LIMIT_BYTES);
+    const char *path = hone_path_join(arena, dir, HONE_SUMS_NAME);
+    hone_err err = path ? push_sums(arena, dir, &sums) : no_memory();
+    if (!hone_failed(err)) err = hone_file_save(path, hone_buf_str(&sums));
+    hone_buf_done(&sums);
+    return err;
+}
+
+hone_err hone_checkpoint_check_sums(hone_arena *arena, const char *dir) {
+    hone_str said = {NULL, 0};
+    const char *path = hone_path_join(arena, dir, HONE_SUMS_NAME);
+    if (!path) return no_memory();
+    hone_err err = hone_file_load(arena, path, SUMS_LIMIT_BYTES, &said);
+    if (err.code == HONE_E_NOT_FOUND) return HONE_OK;
+    HONE_TRY(err);
+    hone_buf sums;
+    hone_buf_init(&sums, SUMS_LIMIT_BYTES);
+    err = push_sums(arena, dir, &sums);
+    if (!hone_failed(err) && !hone_str_equal(hone_buf_str(&sums), said))
+        err = hone_err_new(HONE_E_CORRUPT, "'%s' does not fit the files beside it", path);
+    hone_buf_done(&sums);
     return err;
 }
 

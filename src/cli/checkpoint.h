@@ -45,6 +45,13 @@ HONE_NODISCARD hone_err hone_checkpoint_check(hone_arena *arena, const char *dir
 HONE_NODISCARD hone_err hone_checkpoint_check_sha256(hone_arena *arena, const char *dir,
                                                      const char *sha256);
 
+/* DIR/SHA256SUMS (model/model.h): the SHA-256 of each of the model's files there. What is in hone's
+ * cache has one; what a user calls their own gets none. Saved as sha256sum writes it. */
+HONE_NODISCARD hone_err hone_checkpoint_save_sums(hone_arena *arena, const char *dir);
+
+/* The files are those that SHA256SUMS tells of; nothing to compare where there is none. CORRUPT. */
+HONE_NODISCARD hone_err hone_checkpoint_check_sums(hone_arena *arena, const char *dir);
+
 /* Copy the model folder from to the folder to, which appears whole or not at all. */
 HONE_NODISCARD hone_err hone_checkpoint_copy(hone_arena *arena, const char *from, const char *to);
 

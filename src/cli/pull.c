@@ -4,7 +4,7 @@
  *     FILE.whl         a Python wheel       -> CACHE/wheels/NAME/ID/
  *     DIR              a local folder, checked and left where it is
  *
- * A folder that is in the cache is not fetched again: no network is asked. The folder's path
+ * A folder that is in the cache, as it came, is not fetched again: no network is asked. The folder's path
  * is the one line on stdout; what happens meanwhile is told on stderr. */
 #include "cli/pull.h"
 #include "base/arena.h"
@@ -48,15 +48,21 @@ static hone_err check_sha256(hone_arena *arena, const pull_args *args, const cha
     return hone_checkpoint_check_sha256(arena, dir, args->sha256);
 }
 
+/* All files are there, and as they were when they came. */
+static hone_err check_entry(hone_arena *arena, const char *dir) {
+    HONE_TRY(hone_checkpoint_check(arena, dir, dir));
+    return hone_checkpoint_check_sums(arena, dir);
+}
+
 /* The entry's folder: the one in the cache, else a new one by fill. */
 static hone_err pull_entry(hone_arena *arena, const pull_args *args, hone_cache_entry *entry,
                            fill_fn fill) {
-    if (!hone_failed(hone_checkpoint_check(arena, entry->dir, entry->dir))) {
+    if (!hone_failed(check_entry(arena, entry->dir))) {
         fprintf(stderr, "%s is in the cache\n", args->source);
         return check_sha256(arena, args, entry->dir);
     }
     hone_err err = hone_cache_begin(entry);
-    if (!hone_failed(err) && !hone_failed(hone_checkpoint_check(arena, entry->dir, entry->dir))) {
+    if (!hone_failed(err) && !hone_failed(check_entry(arena, entry->dir))) {
         err = check_sha256(arena, args, entry->dir); /* another hone has fetched it meanwhile */
     } else if (!hone_failed(err)) {
         err = fill(arena, args, entry->partial);

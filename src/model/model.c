@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "model/encoder_impl.h"
 #include "model/packed.h"
 #include "model/safetensors.h"
@@ -47,6 +48,7 @@ struct hone_model {
     /* Where packed weights are kept: */
     char *path, *kept_dir; /* of model.safetensors; NULL = nowhere */
     bool is_settled;       /* weights_file was older than a tick when it was opened */
+    uint64_t sums;         /* of SHA256SUMS; 0 where there is none */
     atomic_bool is_kept;
     /* Guarded by shared.lock: */
     size_t users;
@@ -155,6 +157,20 @@ static bool is_same(const identity *a, const identity *b) {
 
 /* ---- packed weights, kept ---- */
 
+/* What was pulled says what its files hold; what was not is known by its identity alone. */
+static uint64_t find_sums(const char *dir) {
+    char *path = NULL;
+    hone_map map;
+    uint64_t sums = 0;
+    if (asprintf(&path, "%s/" HONE_SUMS_NAME, dir) < 0) return 0;
+    if (!hone_failed(hone_map_open(path, &map))) {
+        sums = hone_hash(0, map.bytes);
+        hone_map_close(&map);
+    }
+    free(path);
+    return sums;
+}
+
 static void push_identity(hone_buf *out, const char *what, const identity *file) {
     hone_buf_printf(out, "%s %llu:%llu %lld %lld.%09ld %lld.%09ld\n", what,
                     (unsigned long long)file->device, (unsigned long long)file->inode,
@@ -171,6 +187,7 @@ static hone_err describe_packed(const hone_model *m, hone_buf *out) {
     push_identity(out, "weights", &m->weights_file);
     push_identity(out, "config", &m->config_file);
     push_identity(out, "program", &program);
+    hone_buf_printf(out, "sums %016llx\n", (unsigned long long)m->sums);
     hone_buf_printf(out, "dtype %s\nisa %s\nlayers %zu\n", hone_dtype_name(m->dtype),
                     hone_isa_name(hone_isa_best()), m->config.layers);
     hone_shapes_describe(&m->shapes, out);
@@ -227,6 +244,7 @@ static hone_err load(const char *dir, hone_pool *pool, hone_model *m) {
     HONE_TRY(hone_safetensors_open(m->path, &m->file));
     HONE_TRY(hone_shapes_create(&m->config, m->dtype, &m->shapes));
     hone_packing_lay_out(&m->config, &m->shapes, false, &m->packing);
+    if (m->kept_dir) m->sums = find_sums(dir);
     if (m->kept_dir) map_kept(m, pool);
     hone_err err = m->packing.at ? load_tensors(m) : pack(m, pool);
     if (hone_failed(err)) return hone_err_wrap(err, "%s", m->path);

@@ -21,6 +21,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* In a folder that was pulled: what its files held then. Packed weights are kept for that. */
+#define HONE_SUMS_NAME "SHA256SUMS"
+
 typedef struct hone_model hone_model;
 typedef struct hone_session hone_session;
 

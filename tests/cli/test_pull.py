@@ -20,6 +20,9 @@ import zipfile
 from fake_hub import COMMIT, DEADLINE_S, FILES, Hub, WEIGHTS, sha256
 from support import HONE
 
+ORDER = ['config.json', 'tokenizer_config.json', 'special_tokens_map.json', 'vocab.txt',
+         'tokenizer.json', 'model.safetensors']
+
 
 class PullTest(unittest.TestCase):
     def setUp(self):
@@ -64,9 +67,14 @@ class PullTest(unittest.TestCase):
         return result
 
     def assert_model(self, folder, files=None):
-        """The folder has these files with these bytes, and no others."""
+        """The folder has these files with these bytes, and no others; in the cache, their sums."""
         files = FILES if files is None else files
-        self.assertEqual(sorted(os.listdir(folder)), sorted(files))
+        expected = dict(files)
+        if self.cache in folder.parents or folder.parent.parent.name == 'models':
+            expected['SHA256SUMS'] = ''.join(f'{sha256(files[name])}  {name}\n' for name in ORDER
+                                             if name in files).encode()
+            files = expected
+        self.assertEqual(sorted(os.listdir(folder)), sorted(expected))
         for name, data in files.items():
             self.assertEqual((folder / name).read_bytes(), data, name)
 
@@ -117,6 +125,19 @@ class FromTheHub(PullTest):
         folder = self.pull('org/tiny')
         (folder / 'model.safetensors').unlink()
         self.assert_model(self.pull('org/tiny'))
+
+    def test_cache__a_changed_file_is_fetched_again(self):
+        folder = self.pull('org/tiny')
+        for name in ('model.safetensors', 'config.json', 'SHA256SUMS'):
+            data = (folder / name).read_bytes()
+            (folder / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+            self.assert_model(self.pull('org/tiny'))
+
+    def test_cache__an_entry_without_sums_is_taken_as_it_is(self):
+        folder = self.pull('org/tiny')
+        (folder / 'SHA256SUMS').unlink()
+        self.env['HF_ENDPOINT'] = 'http://127.0.0.1:1'
+        self.assertEqual(self.pull('org/tiny'), folder)
 
     def test_cache__its_place_follows_the_flag_then_the_environment(self):
         del self.env['HONE_CACHE']

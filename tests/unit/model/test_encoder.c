@@ -358,6 +358,22 @@ static void test_model__changed_weights_are_packed_anew(void **state) {
     check_rmtree(top);
 }
 
+/* The file that a pull leaves says more than sizes and times. */
+static void test_model__weights_of_other_sums_are_packed_anew(void **state) {
+    (void)state;
+    char dir[256], sums[512], *top = check_tmpdir(), kept[256];
+    float logits[3];
+    link_model(top, "model", "good", dir, sizeof dir);
+    (void)snprintf(kept, sizeof kept, "%s/kept", top);
+    (void)snprintf(sums, sizeof sums, "%s/" HONE_SUMS_NAME, dir);
+    CHECK_OK(hone_file_save(sums, HONE_S("one")));
+    await_keeping(dir, kept);
+    CHECK_OK(hone_file_save(sums, HONE_S("two")));
+    assert_false(answer(dir, kept, HONE_DTYPE_F32, logits));
+    assert_true(answer(dir, kept, HONE_DTYPE_F32, logits));
+    check_rmtree(top);
+}
+
 static void test_model__headless_encoder_gets_a_new_head(void **state) {
     (void)state;
     running r = start(GOLDEN("model/encoder-only"), 1);
@@ -415,6 +431,7 @@ int main(void) {
         cmocka_unit_test(test_model__kept_weights_answer_the_same),
         cmocka_unit_test(test_model__each_dtype_keeps_its_own),
         cmocka_unit_test(test_model__changed_weights_are_packed_anew),
+        cmocka_unit_test(test_model__weights_of_other_sums_are_packed_anew),
         cmocka_unit_test(test_model__headless_encoder_gets_a_new_head),
         cmocka_unit_test(test_model__bad_batches_are_refused),
         cmocka_unit_test(test_model__a_missing_folder_is_named),
