@@ -96,7 +96,7 @@ static hone_err measure(train_bench *b) {
 }
 
 hone_err hone_bench_train(int argc, char **argv) {
-    train_bench b = {.batch = 32, .repeat = 5, .options.seed = 1};
+    train_bench b = {.batch = 32, .repeat = 5, .options = {.seed = 1, .lora.alpha = 16}};
     const hone_option options[] = {
         {"model", "DIR", "the model folder", HONE_OPT_STR, &b.model_dir, true},
         {"ids", "FILE", "token ids, one list a line", HONE_OPT_STR, &b.ids_path, true},
@@ -105,6 +105,8 @@ hone_err hone_bench_train(int argc, char **argv) {
         {"threads", "N", "threads (all cores)", HONE_OPT_SIZE, &b.threads, false},
         {"freeze-layers", "N", "as in hone train", HONE_OPT_SIZE, &b.options.frozen_layers, false},
         HONE_DTYPE_OPTION(b.options.dtype),
+        {"lora-rank", "N", "adapters of query and value instead of weights", HONE_OPT_SIZE,
+         &b.options.lora.rank, false},
         {"recompute", NULL, "as in hone train", HONE_OPT_FLAG, &b.options.recompute, false},
         {0}};
     const hone_usage usage = {
