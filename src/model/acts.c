@@ -3,6 +3,7 @@
  * The layout is written once, as a walk that takes a run of floats after the other: first
  * with no memory, to learn the size, then over the memory. */
 #include "model/encoder_impl.h"
+#include "model/lora.h"
 
 #include "nn/gradient.h"
 
@@ -43,7 +44,8 @@ static size_t wide_of(const hone_weights *w) {
 
 size_t hone_tile_scratch_floats(const hone_weights *w) {
     size_t bytes = hone_shapes_scratch_bytes(w->shapes) + 2 * hone_shapes_operand_bytes(w->shapes);
-    return HONE_TILE_ROWS_MAX * (2 * w->config->hidden + wide_of(w)) + bytes / sizeof(float);
+    return HONE_TILE_ROWS_MAX * (2 * w->config->hidden + wide_of(w)) + bytes / sizeof(float) +
+           wide_of(w) + HONE_LORA_RANK_MAX;
 }
 
 hone_tile_scratch hone_tile_scratch_of(const hone_pass *pass, size_t worker) {
@@ -56,6 +58,7 @@ hone_tile_scratch hone_tile_scratch_of(const hone_pass *pass, size_t worker) {
     s.in = behind + hone_shapes_scratch_bytes(w->shapes);
     s.between = behind + hone_shapes_scratch_bytes(w->shapes) +
                 hone_shapes_operand_bytes(w->shapes);
+    s.adapter = (float *)((char *)s.between + hone_shapes_operand_bytes(w->shapes));
     return s;
 }
 

@@ -5,6 +5,7 @@
  * (norms): never in the order in which threads happen to finish. */
 #include "model/backward_impl.h"
 
+#include "model/beside_impl.h"
 #include "nn/gradient.h"
 
 #include <math.h>
@@ -130,13 +131,24 @@ static void feed_forward_grad(const phase *ph, const hone_tile *t, const float *
         hone_product_run(w->shapes->up,
                          hone_packing_get(ph->b->transposed, ph->layer, HONE_PACK_UP + chunks + c),
                          NULL, false, t->height, in, dmiddle, s->product);
+        hone_beside_backward(ph->b->pass, (hone_beside_place){ph->layer, HONE_LORA_DOWN, c}, t, da2,
+                             dmiddle, s->adapter);
         w->ops->gelu_grad(dmiddle, middle, middle, t->rows * chunk);
         const void *between = hone_product_operand(w->shapes->down, t->height, dmiddle, s->between);
         hone_product_run(w->shapes->down,
                          hone_packing_get(ph->b->transposed, ph->layer, HONE_PACK_UP + c), NULL,
                          true, t->height, between, dy, s->product);
+        hone_beside_backward(ph->b->pass, (hone_beside_place){ph->layer, HONE_LORA_UP, c}, t,
+                             dmiddle, dy, s->adapter);
     }
 }
+
+static const hone_lora_slot square_slots[] = {
+    [HONE_PACK_Q] = HONE_LORA_Q,
+    [HONE_PACK_K] = HONE_LORA_K,
+    [HONE_PACK_V] = HONE_LORA_V,
+    [HONE_PACK_OUT] = HONE_LORA_OUT,
+};
 
 /* to (+)= from W of a square matrix of a layer, for the rows of a tile. */
 static void multiply_transposed(const phase *ph, size_t slot, const hone_tile *t, bool accumulate,
@@ -145,6 +157,8 @@ static void multiply_transposed(const phase *ph, size_t slot, const hone_tile *t
     hone_product_run(square, hone_packing_get(ph->b->transposed, ph->layer, slot), NULL, accumulate,
                      t->height, hone_product_operand(square, t->height, from, s->in), to,
                      s->product);
+    hone_beside_backward(ph->b->pass, (hone_beside_place){ph->layer, square_slots[slot], 0}, t,
+                         from, to, s->adapter);
 }
 
 /* From the gradient of the layer's output to that of the attention's output (dctx), with the
@@ -379,12 +393,14 @@ static hone_err adapter_grads(const phase *ph) {
     for (unsigned i = 0; i < HONE_LORA_SLOTS; i++) {
         hone_lora_slot slot = (hone_lora_slot)i;
         if (!hone_lora_has(b->lora, ph->layer, slot)) continue;
-        hone_linear linear = linear_of(ph, slot);
         size_t index = hone_lora_index(b->lora, w->params, ph->layer, slot);
         hone_lora_grad grad = {.lora = b->lora,
-                               .linear = &linear,
+                               .linear = linear_of(ph, slot),
                                .a = w->plain[index],
                                .b = w->plain[index + 1],
+                               .pass = b->pass,
+                               .layer = ph->layer,
+                               .slot = slot,
                                .accumulate = !b->fresh,
                                .da = grad_of(b, index),
                                .db = grad_of(b, index + 1)};

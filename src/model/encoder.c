@@ -2,6 +2,7 @@
  *
  * Every phase is a run of the pool. A piece writes only rows (or a head's columns) that are
  * its own, so the result does not depend on who does it. */
+#include "model/beside_impl.h"
 #include "model/encoder_impl.h"
 
 #include <assert.h>
@@ -51,10 +52,17 @@ static void project_qkv(const hone_pass *pass, size_t layer, const hone_tile *t,
     const hone_layer_acts *a = &pass->acts->layers[layer];
     size_t at = t->first * w->config->hidden;
     const void *x = hone_product_operand(w->shapes->square, t->height, a->x + at, s->in);
-    if (!hone_pass_is_compact(pass, layer))
+    if (!hone_pass_is_compact(pass, layer)) {
         project(w, layer, HONE_PACK_Q, HONE_Q_B, t, x, a->q + at, s->product);
+        hone_beside_forward(pass, (hone_beside_place){layer, HONE_LORA_Q, 0}, t, a->x + at,
+                            a->q + at, s->adapter);
+    }
     project(w, layer, HONE_PACK_K, HONE_K_B, t, x, a->k + at, s->product);
+    hone_beside_forward(pass, (hone_beside_place){layer, HONE_LORA_K, 0}, t, a->x + at, a->k + at,
+                        s->adapter);
     project(w, layer, HONE_PACK_V, HONE_V_B, t, x, a->v + at, s->product);
+    hone_beside_forward(pass, (hone_beside_place){layer, HONE_LORA_V, 0}, t, a->x + at, a->v + at,
+                        s->adapter);
 }
 
 /* The sequence that holds row: starts[i] <= row < starts[i + 1]. */
@@ -143,6 +151,8 @@ static void gather_tile(void *ctx, size_t index, size_t worker) {
     const void *x = hone_product_operand(w->shapes->square, t.height, pass->acts->gathered + at,
                                          s.in);
     project(w, ph->layer, HONE_PACK_Q, HONE_Q_B, &t, x, a->q + at, s.product);
+    hone_beside_forward(pass, (hone_beside_place){ph->layer, HONE_LORA_Q, 0}, &t,
+                        pass->acts->gathered + at, a->q + at, s.adapter);
 }
 
 static void attention_piece(void *ctx, size_t index, size_t worker) {
@@ -217,6 +227,8 @@ static void feed_forward(const phase *ph, const hone_tile *t, const float *y,
         hone_product_run(w->shapes->up, hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + c),
                          layer_param(w, ph->layer, HONE_UP_B) + c * chunk, false, t->height, in,
                          middle, s->product);
+        hone_beside_forward(ph->pass, (hone_beside_place){ph->layer, HONE_LORA_UP, c}, t, y, middle,
+                            s->adapter);
         w->ops->gelu(s->middle, middle, t->rows * chunk);
         const void *between = hone_product_operand(w->shapes->down, t->height, s->middle,
                                                    s->between);
@@ -224,6 +236,8 @@ static void feed_forward(const phase *ph, const hone_tile *t, const float *y,
                          hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + chunks + c),
                          c == 0 ? layer_param(w, ph->layer, HONE_DOWN_B) : NULL, c > 0, t->height,
                          between, s->a, s->product);
+        hone_beside_forward(ph->pass, (hone_beside_place){ph->layer, HONE_LORA_DOWN, c}, t,
+                            s->middle, s->a, s->adapter);
     }
 }
 
@@ -244,6 +258,8 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
 
     const void *ctx_in = hone_product_operand(w->shapes->square, t.height, acts->ctx + at, s.in);
     project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, ctx_in, s.a, s.product);
+    hone_beside_forward(pass, (hone_beside_place){ph->layer, HONE_LORA_OUT, 0}, &t, acts->ctx + at,
+                        s.a, s.adapter);
     norm_tile(ph, &t,
               &(norm_place){HONE_NORM1_W, HONE_NORM1_B, HONE_DROP_OUT, acts->sum1, acts->stats1},
               s.a, x, y);

@@ -168,6 +168,7 @@ typedef struct hone_pass {
     hone_acts *acts;
     hone_pool *pool;
     const hone_dropout_keys *dropout; /* NULL = none */
+    const struct hone_beside *beside; /* adapters that are not in the weights; NULL = none */
     size_t layers;                    /* how many to run */
     bool first_only; /* the last of them for the first tokens alone, then the head */
 } hone_pass;
@@ -186,6 +187,7 @@ typedef struct hone_tile_scratch {
     float *middle;      /* [HONE_TILE_ROWS_MAX, the wider of hidden and chunk] */
     void *product;      /* a product's own */
     void *in, *between; /* operands: of what comes in, and of what comes out of `up` */
+    float *adapter;     /* [the wider of hidden and chunk + HONE_LORA_RANK_MAX] */
 } hone_tile_scratch;
 
 hone_tile_scratch hone_tile_scratch_of(const hone_pass *pass, size_t worker);

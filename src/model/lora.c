@@ -82,8 +82,9 @@ hone_err hone_lora_choose(const hone_config *config, const hone_params *params,
     if (!(o->alpha > 0 && o->alpha <= 1e6))
         return hone_err_new(HONE_E_INVALID, "adapter alpha is %g, expected above 0, at most 1e6",
                             o->alpha);
-    if (o->dropout != 0)
-        return hone_err_new(HONE_E_INVALID, "adapter dropout is %g: not computed yet", o->dropout);
+    if (!(o->dropout >= 0 && o->dropout <= 0.99))
+        return hone_err_new(HONE_E_INVALID, "adapter dropout is %g, expected 0 to 0.99",
+                            o->dropout);
     if (first_layer >= config->layers)
         return hone_err_new(HONE_E_INVALID, "adapters need a layer that is not frozen");
     hone_lora lora = {.rank = o->rank,

@@ -6,7 +6,8 @@
  * saves them by, so that the end of the flat array, from the new part of the head on, is what
  * is trained. Without dropout the network runs on W + alpha / r * B A, which is packed again
  * after each step: forward and backward pass are the same as ever, and only the gradients of A
- * and B are made, through products of rank r, never that of W.
+ * and B are made, through products of rank r, never that of W. With dropout they are computed
+ * beside the weights: beside_impl.h.
  */
 #ifndef HONE_MODEL_LORA_H
 #define HONE_MODEL_LORA_H

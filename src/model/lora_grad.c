@@ -2,6 +2,8 @@
  * made whole by one piece of work. */
 #include "model/lora_impl.h"
 
+#include "model/beside_impl.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,12 +34,19 @@ static size_t most(const hone_lora_work *w, size_t (*bytes)(const hone_product *
     return rounded(square > part ? square : part);
 }
 
-hone_err hone_lora_work_reserve(hone_lora_work *w, const hone_lora *lora, size_t tokens,
-                                size_t workers) {
+/* The widest input that an adapter has. */
+static size_t widest(const hone_lora *lora, const hone_config *config) {
+    bool is_wide = (lora->slots >> HONE_LORA_DOWN & 1U) != 0;
+    return is_wide && config->intermediate > config->hidden ? config->intermediate : config->hidden;
+}
+
+hone_err hone_lora_work_reserve(hone_lora_work *w, const hone_lora *lora, const hone_config *config,
+                                size_t tokens, size_t workers) {
+    size_t inputs = lora->dropout > 0 ? hone_padded_rows(tokens) * widest(lora, config) : 0;
     size_t rows = rounded(hone_padded_rows(tokens) * lora->rank * sizeof(float));
     size_t packs = 2 * w->parts * most(w, hone_product_packed_bytes);
     w->scratch_bytes = most(w, hone_product_scratch_bytes);
-    size_t bytes = 2 * rows + packs + workers * w->scratch_bytes;
+    size_t bytes = rounded(inputs * sizeof(float)) + 2 * rows + packs + workers * w->scratch_bytes;
     if (bytes > w->memory_bytes) {
         free(w->memory);
         w->memory_bytes = 0;
@@ -45,17 +54,20 @@ hone_err hone_lora_work_reserve(hone_lora_work *w, const hone_lora *lora, size_t
         if (!w->memory)
             return hone_err_new(HONE_E_NOMEM, "no memory for the %zu bytes of adapters", bytes);
         w->memory_bytes = bytes;
+        memset(w->memory, 0, bytes); /* scratch rows are computed: let them be numbers */
     }
     w->z = (float *)(void *)w->memory;
     w->u = (float *)(void *)(w->memory + rows);
     w->packs = w->memory + 2 * rows;
     w->product_scratch = w->packs + packs;
+    w->dropped = (float *)(void *)(w->product_scratch + workers * w->scratch_bytes);
     return HONE_OK;
 }
 
 typedef struct work {
     const hone_lora_work *w;
     const hone_lora_grad *g;
+    hone_linear linear; /* with the input as the adapter saw it */
     hone_tiling tiling;
 } work;
 
@@ -69,7 +81,7 @@ static char *pack_at(const hone_lora_work *w, size_t index) {
 
 /* A, to multiply x by, and B, to multiply dy by its transpose. */
 static hone_err pack(const hone_lora_work *w, const hone_lora_grad *g) {
-    const hone_linear *l = g->linear;
+    const hone_linear *l = &g->linear;
     size_t rank = g->lora->rank;
     for (size_t i = 0; i < l->in_parts; i++)
         HONE_TRY(hone_product_pack(product_of(w, l->in_parts), g->a + i * (l->in / l->in_parts),
@@ -85,7 +97,7 @@ static hone_err pack(const hone_lora_work *w, const hone_lora_grad *g) {
 static void multiply(const work *k, const hone_tile *t, const float *from, size_t width,
                      size_t parts, size_t first_pack, float *to, void *scratch) {
     const hone_product *product = product_of(k->w, parts);
-    size_t rank = k->g->lora->rank, rows = hone_padded_rows(k->g->linear->rows);
+    size_t rank = k->g->lora->rank, rows = hone_padded_rows(k->linear.rows);
     float *out = to + t->first * rank;
     for (size_t i = 0; i < parts; i++) {
         const float *in = from + (i * rows + t->first) * (width / parts);
@@ -97,7 +109,7 @@ static void multiply(const work *k, const hone_tile *t, const float *from, size_
 
 static void narrow_tile(void *ctx, size_t index, size_t worker) {
     const work *k = ctx;
-    const hone_linear *l = k->g->linear;
+    const hone_linear *l = &k->linear;
     hone_tile t = hone_tiling_get(&k->tiling, index);
     void *scratch = k->w->product_scratch + worker * k->w->scratch_bytes;
     multiply(k, &t, l->x, l->in, l->in_parts, 0, k->w->z, scratch);
@@ -107,7 +119,7 @@ static void narrow_tile(void *ctx, size_t index, size_t worker) {
 static void gradient_piece(void *ctx, size_t index, size_t worker) {
     const work *k = ctx;
     const hone_lora_grad *g = k->g;
-    const hone_linear *l = g->linear;
+    const hone_linear *l = &k->linear;
     size_t rank = g->lora->rank, rows = hone_padded_rows(l->rows);
     (void)worker;
     if (index < l->out_parts) {
@@ -122,11 +134,30 @@ static void gradient_piece(void *ctx, size_t index, size_t worker) {
                     g->accumulate, g->da + index * width, l->in);
 }
 
+/* The input as the adapter saw it. */
+static void drop_tile(void *ctx, size_t index, size_t worker) {
+    const work *k = ctx;
+    const hone_linear *l = &k->linear;
+    hone_tile t = hone_tiling_get(&k->tiling, index);
+    size_t width = l->in / l->in_parts, rows = hone_padded_rows(l->rows);
+    (void)worker;
+    for (size_t i = 0; i < l->in_parts; i++) {
+        float *dropped = k->w->dropped + (i * rows + t.first) * width;
+        memcpy(dropped, l->x + (i * rows + t.first) * width, t.rows * width * sizeof *dropped);
+        hone_beside_drop(k->g->pass, (hone_beside_place){k->g->layer, k->g->slot, i}, t.first,
+                         t.rows, dropped);
+    }
+}
+
 hone_err hone_lora_grad_run(hone_lora_work *w, hone_pool *pool, const hone_lora_grad *grad) {
-    const hone_linear *l = grad->linear;
-    work k = {.w = w, .g = grad, .tiling = hone_tiling_of(l->rows)};
+    work k = {
+        .w = w, .g = grad, .linear = grad->linear, .tiling = hone_tiling_of(grad->linear.rows)};
+    if (grad->pass->beside) {
+        hone_pool_run(pool, k.tiling.tiles, drop_tile, &k);
+        k.linear.x = w->dropped;
+    }
     HONE_TRY(pack(w, grad));
     hone_pool_run(pool, k.tiling.tiles, narrow_tile, &k);
-    hone_pool_run(pool, l->out_parts + l->in_parts, gradient_piece, &k);
+    hone_pool_run(pool, k.linear.out_parts + k.linear.in_parts, gradient_piece, &k);
     return HONE_OK;
 }

@@ -28,6 +28,7 @@ typedef struct hone_lora_work {
     char *memory; /* owned; everything below lies in it */
     size_t memory_bytes;
     float *z, *u;          /* [padded tokens, rank] */
+    float *dropped;        /* [padded tokens, the widest input], with dropout alone */
     char *packs;           /* of A's parts, then of B's */
     char *product_scratch; /* [workers] */
     size_t scratch_bytes;  /* of a worker */
@@ -37,14 +38,18 @@ HONE_NODISCARD hone_err hone_lora_work_create(const hone_lora *lora, const hone_
                                               const hone_shapes *shapes, hone_lora_work *out);
 void hone_lora_work_done(hone_lora_work *work);
 HONE_NODISCARD hone_err hone_lora_work_reserve(hone_lora_work *work, const hone_lora *lora,
-                                               size_t tokens, size_t workers);
+                                               const hone_config *config, size_t tokens,
+                                               size_t workers);
 
 /* Gradients of the adapter (a, b) of a linear layer, [rank, in] and [out, rank].
  * accumulate: added to da and db instead of written. */
 typedef struct hone_lora_grad {
     const hone_lora *lora;
-    const hone_linear *linear;
+    hone_linear linear;
     const float *a, *b;
+    const hone_pass *pass; /* and the layer's place in it: for the mask of the input */
+    size_t layer;
+    hone_lora_slot slot;
     bool accumulate;
     float *da, *db;
 } hone_lora_grad;

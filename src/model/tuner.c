@@ -3,6 +3,7 @@
 #include "model/tuner.h"
 
 #include "model/backward_impl.h"
+#include "model/beside_impl.h"
 #include "model/encoder_impl.h"
 #include "model/lora_impl.h"
 #include "model/values.h"
@@ -20,9 +21,12 @@ struct hone_tuner {
     hone_trained trained;
     size_t first_layer;  /* that is trained */
     float *grads;        /* [trained.total - trained.first] */
-    const float **plain; /* [params.count + params.extra], into values or merged */
+    const float **plain; /* [params.count + params.extra], into values or adapted_values */
     hone_lora lora;
-    float *merged; /* the weights that have adapters, with them */
+    float **adapted;       /* [layers, HONE_LORA_SLOTS]: the weight with its adapter, or where these
+                              are beside the weights scale * B^T; NULL = none */
+    float *adapted_values; /* where they lie */
+    hone_beside beside;
     hone_lora_work lora_work;
     hone_shapes shapes;
     hone_packing forward, transposed;
@@ -63,6 +67,9 @@ static void choose_trained(hone_tuner *t, size_t frozen_layers, bool pool) {
     t->first_layer = frozen_layers;
 }
 
+/* With a dropout of their inputs adapters cannot be packed into their weights. */
+static bool is_beside(const hone_tuner *t) { return t->lora.dropout > 0; }
+
 /* Is this parameter trained itself? */
 static bool is_trained(const hone_tuner *t, size_t index) {
     return t->params.items[index].offset >= t->trained.first;
@@ -78,24 +85,34 @@ static hone_err load(hone_tuner *t, const char *dir, const hone_tuner_options *o
     return allocate(t);
 }
 
-/* Room for the weights with their adapters, which the passes run on. */
+/* Floats that the passes take of an adapter: of its weight with it, or of B. */
+static size_t adapted_floats(const hone_tuner *t, size_t layer, hone_lora_slot slot) {
+    if (!hone_lora_has(&t->lora, layer, slot)) return 0;
+    size_t weight = hone_lora_weight(layer, slot);
+    size_t b = hone_lora_index(&t->lora, &t->params, layer, slot) + 1;
+    return t->params.items[is_beside(t) ? b : weight].count;
+}
+
 static hone_err add_adapters(hone_tuner *t, uint64_t seed) {
     if (t->lora.rank == 0) return HONE_OK;
-    size_t total = 0;
+    size_t places = t->config.layers * HONE_LORA_SLOTS, total = 0;
     hone_lora_init(&t->lora, &t->params, t->config.layers, seed, t->values);
-    for (size_t i = 0; i < HONE_LORA_SLOTS; i++)
-        if (hone_lora_has(&t->lora, t->first_layer, (hone_lora_slot)i))
-            total += t->params.items[hone_lora_weight(0, (hone_lora_slot)i)].count;
-    t->merged = hone_values_alloc(total * (t->config.layers - t->first_layer));
-    if (!t->merged) return hone_err_new(HONE_E_NOMEM, "no memory for adapted weights");
-    float *at = t->merged;
-    for (size_t layer = t->first_layer; layer < t->config.layers; layer++)
-        for (size_t i = 0; i < HONE_LORA_SLOTS; i++) {
-            if (!hone_lora_has(&t->lora, layer, (hone_lora_slot)i)) continue;
-            size_t index = hone_lora_weight(layer, (hone_lora_slot)i);
-            t->plain[index] = at;
-            at += t->params.items[index].count;
-        }
+    for (size_t i = 0; i < places; i++)
+        total += adapted_floats(t, i / HONE_LORA_SLOTS, (hone_lora_slot)(i % HONE_LORA_SLOTS));
+    t->adapted_values = hone_values_alloc(total);
+    t->adapted = calloc(places, sizeof *t->adapted);
+    if (!t->adapted_values || !t->adapted)
+        return hone_err_new(HONE_E_NOMEM, "no memory for adapted weights");
+    float *at = t->adapted_values;
+    for (size_t i = 0; i < places; i++) {
+        size_t layer = i / HONE_LORA_SLOTS;
+        hone_lora_slot slot = (hone_lora_slot)(i % HONE_LORA_SLOTS);
+        if (!hone_lora_has(&t->lora, layer, slot)) continue;
+        t->adapted[i] = at;
+        if (!is_beside(t)) t->plain[hone_lora_weight(layer, slot)] = at;
+        at += adapted_floats(t, layer, slot);
+    }
+    t->beside = (hone_beside){&t->lora, t->adapted};
     return hone_lora_work_create(&t->lora, &t->config, &t->shapes, &t->lora_work);
 }
 
@@ -154,7 +171,8 @@ void hone_tuner_destroy(hone_tuner *t) {
     hone_packing_done(&t->forward);
     hone_shapes_done(&t->shapes);
     hone_lora_work_done(&t->lora_work);
-    free(t->merged);
+    free(t->adapted_values);
+    free(t->adapted);
     free(t->plain);
     free(t->grads);
     free(t->values);
@@ -212,37 +230,58 @@ typedef struct merging {
     size_t floats;
 } merging;
 
-static void merge_piece(void *ctx, size_t index, size_t worker) {
-    const merging *m = ctx;
-    const hone_tuner *t = m->tuner;
-    size_t layer = t->first_layer + index / HONE_LORA_SLOTS;
-    hone_lora_slot slot = (hone_lora_slot)(index % HONE_LORA_SLOTS);
-    if (!hone_lora_has(&t->lora, layer, slot)) return;
-    const float *to = t->plain[hone_lora_weight(layer, slot)];
-    merge_one(t, layer, slot, t->merged + (to - t->merged), m->scratch + worker * m->floats);
+/* to = scale * B^T */
+static void transpose_b(const hone_tuner *t, size_t layer, hone_lora_slot slot, float *to) {
+    const hone_param *b = &t->params.items[hone_lora_index(&t->lora, &t->params, layer, slot) + 1];
+    const float *values = t->values + b->offset;
+    size_t out = (size_t)b->dims[0], rank = t->lora.rank;
+    for (size_t i = 0; i < out; i++)
+        for (size_t k = 0; k < rank; k++) to[k * out + i] = t->lora.scale * values[i * rank + k];
 }
 
-static hone_err merge_all(const hone_tuner *t, hone_pool *pool) {
+static void adapted_piece(void *ctx, size_t index, size_t worker) {
+    const merging *m = ctx;
+    const hone_tuner *t = m->tuner;
+    size_t layer = index / HONE_LORA_SLOTS;
+    hone_lora_slot slot = (hone_lora_slot)(index % HONE_LORA_SLOTS);
+    if (!t->adapted[index]) return;
+    if (is_beside(t))
+        transpose_b(t, layer, slot, t->adapted[index]);
+    else
+        merge_one(t, layer, slot, t->adapted[index], m->scratch + worker * m->floats);
+}
+
+static size_t widest(const hone_tuner *t) {
+    return t->config.intermediate > t->config.hidden ? t->config.intermediate : t->config.hidden;
+}
+
+/* What the passes take of the adapters, from their values. */
+static hone_err take_adapters(const hone_tuner *t, hone_pool *pool) {
     if (t->lora.rank == 0) return HONE_OK;
-    size_t wide = t->config.intermediate > t->config.hidden ? t->config.intermediate
-                                                            : t->config.hidden;
-    merging m = {.tuner = t, .floats = wide * t->lora.rank};
+    merging m = {.tuner = t, .floats = widest(t) * t->lora.rank};
     m.scratch = hone_values_alloc(hone_pool_threads(pool) * m.floats);
     if (!m.scratch) return hone_err_new(HONE_E_NOMEM, "no memory to add up adapters");
-    hone_pool_run(pool, (t->config.layers - t->first_layer) * HONE_LORA_SLOTS, merge_piece, &m);
+    hone_pool_run(pool, t->config.layers * HONE_LORA_SLOTS, adapted_piece, &m);
     free(m.scratch);
     return HONE_OK;
 }
 
-hone_err hone_tuner_merge(hone_tuner *t, hone_pool *pool) {
-    HONE_TRY(merge_all(t, pool));
-    for (size_t layer = t->first_layer; layer < t->config.layers; layer++)
-        for (size_t i = 0; i < HONE_LORA_SLOTS; i++) {
-            if (!hone_lora_has(&t->lora, layer, (hone_lora_slot)i)) continue;
-            size_t index = hone_lora_weight(layer, (hone_lora_slot)i);
-            const hone_param *weight = &t->params.items[index];
-            memcpy(t->values + weight->offset, t->plain[index], weight->count * sizeof(float));
-        }
+hone_err hone_tuner_merge(hone_tuner *t) {
+    if (t->lora.rank == 0) return HONE_OK;
+    float *scratch = hone_values_alloc(widest(t) * t->lora.rank);
+    float *sum = hone_values_alloc(widest(t) * t->config.hidden);
+    bool has_memory = scratch && sum;
+    for (size_t i = 0; has_memory && i < t->config.layers * HONE_LORA_SLOTS; i++) {
+        size_t layer = i / HONE_LORA_SLOTS;
+        hone_lora_slot slot = (hone_lora_slot)(i % HONE_LORA_SLOTS);
+        if (!hone_lora_has(&t->lora, layer, slot)) continue;
+        const hone_param *weight = &t->params.items[hone_lora_weight(layer, slot)];
+        merge_one(t, layer, slot, sum, scratch);
+        memcpy(t->values + weight->offset, sum, weight->count * sizeof *sum);
+    }
+    free(scratch);
+    free(sum);
+    if (!has_memory) return hone_err_new(HONE_E_NOMEM, "no memory to add up adapters");
     t->lora = (hone_lora){0};
     return HONE_OK;
 }
@@ -250,11 +289,12 @@ hone_err hone_tuner_merge(hone_tuner *t, hone_pool *pool) {
 /* The packings follow the values when somebody needs them. */
 static hone_err pack(hone_tuner *t, hone_pool *pool) {
     if (t->packed) return HONE_OK;
-    uint32_t slots = t->lora.rank > 0 ? t->lora.slots : ~UINT32_C(0);
+    uint32_t slots = ~UINT32_C(0); /* what has changed of the layers */
+    if (t->lora.rank > 0) slots = is_beside(t) ? 0 : t->lora.slots;
     hone_repack which = {t->first_layer, slots,
                          is_trained(t, hone_params_head(&t->params, HONE_POOL_W))};
     if (!t->filled) which = (hone_repack){0, ~UINT32_C(0), true};
-    HONE_TRY(merge_all(t, pool));
+    HONE_TRY(take_adapters(t, pool));
     HONE_TRY(hone_packing_refill(&t->forward, &t->params, t->plain, which, pool));
     HONE_TRY(hone_packing_refill(&t->transposed, &t->params, t->plain, which, pool));
     t->filled = t->packed = true;
@@ -274,6 +314,7 @@ hone_err hone_tuner_forward(hone_tuner *tuner, hone_pool *pool, const hone_pack 
                       .batch = batch,
                       .acts = &tuner->acts,
                       .pool = pool,
+                      .beside = is_beside(tuner) ? &tuner->beside : NULL,
                       .layers = tuner->config.layers,
                       .first_only = true};
     HONE_TRY(run_forward(tuner, &pass));
@@ -317,6 +358,7 @@ hone_err hone_tuner_backward(hone_tuner *t, hone_pool *pool, const hone_pack *ba
                       .batch = batch,
                       .acts = &t->acts,
                       .pool = pool,
+                      .beside = is_beside(t) ? &t->beside : NULL,
                       .dropout = step.dropout ? &keys : NULL,
                       .layers = t->config.layers,
                       .first_only = true};
@@ -331,7 +373,7 @@ hone_err hone_tuner_backward(hone_tuner *t, hone_pool *pool, const hone_pack *ba
     HONE_TRY(hone_backward_reserve(&t->scratch, &pass));
     HONE_TRY(run_forward(t, &pass));
     if (t->lora.rank > 0)
-        HONE_TRY(hone_lora_work_reserve(&t->lora_work, &t->lora, batch->tokens,
+        HONE_TRY(hone_lora_work_reserve(&t->lora_work, &t->lora, &t->config, batch->tokens,
                                         hone_pool_threads(pool)));
     *loss_sum = loss_of(t, batch->sequences, targets, step.weight);
     HONE_TRY(hone_backward_run(&(hone_backward){.dtype = t->dtype,

@@ -53,7 +53,7 @@ const hone_trained *hone_tuner_trained(const hone_tuner *tuner);
 const hone_lora *hone_tuner_lora(const hone_tuner *tuner);
 
 /* Add the adapters to the weights they adapt, in values, and forget them: the end of training. */
-HONE_NODISCARD hone_err hone_tuner_merge(hone_tuner *tuner, hone_pool *pool);
+HONE_NODISCARD hone_err hone_tuner_merge(hone_tuner *tuner);
 
 /* The flat arrays, values [params->total], grads [total - first], aligned to 64; the gaps
  * between tensors stay 0. After writing values that are trained call hone_tuner_changed, so

@@ -29,6 +29,7 @@ typedef enum hone_drop_kind {
     HONE_DROP_OUT,       /* on the attention output, before the residual sum */
     HONE_DROP_DOWN,      /* on the feed-forward output, before the residual sum */
     HONE_DROP_POOLED,
+    HONE_DROP_ADAPTER, /* of the first of six linear layers; the others follow */
 } hone_drop_kind;
 
 /* layer < 4096, micro (index of a micro-batch in its step) < 65536. */

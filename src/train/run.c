@@ -304,7 +304,7 @@ static hone_err save(hone_run_job *job) {
     if (hone_tuner_lora(job->tuner)->rank > 0 && !job->options->merge) {
         HONE_TRY(hone_adapter_save(job->options->out, job->options->base, job->tuner));
     } else {
-        HONE_TRY(hone_tuner_merge(job->tuner, job->pool));
+        HONE_TRY(hone_tuner_merge(job->tuner));
         HONE_TRY(hone_folder_save(job->options->out, job->options->base,
                                   hone_tuner_config(job->tuner), params, values));
     }

@@ -68,7 +68,7 @@ static void set_dropout(hone_run_job *job, hone_config *config) {
         config->hidden_dropout = config->attention_dropout = config->classifier_dropout = p;
     }
     job->drops = config->hidden_dropout > 0 || config->attention_dropout > 0 ||
-                 config->classifier_dropout > 0;
+                 config->classifier_dropout > 0 || job->options->lora.dropout > 0;
 }
 
 static hone_err open_base(hone_run_job *job, const hone_dataset *train) {

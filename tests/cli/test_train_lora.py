@@ -57,7 +57,8 @@ class Lora(LoraCase):
     def test_merged_is_what_was_trained(self):
         for family in FAMILIES:
             base = make_model(self.tmp / family, f'model/{family}')
-            for targets in ((), ('--lora-targets', 'all-linear'), ('--freeze-layers', '1')):
+            for targets in ((), ('--lora-targets', 'all-linear'), ('--freeze-layers', '1'),
+                            ('--lora-dropout', '0.1', '--freeze-layers', '1', '--lora-targets', 'all-linear')):
                 with self.subTest(family, targets=targets):
                     said = self.train('--epochs', '4', '--eval', self.eval_csv, *targets, base=base)
                     self.assertGreater(said['accuracy'], 0.7)
@@ -134,7 +135,7 @@ class SameBytes(LoraCase):
     def test_for_any_number_of_threads_and_recomputed(self):
         for family in FAMILIES:
             base = make_model(self.tmp / family, f'model/{family}')
-            flags = (*DROPOUT, '--lora-targets', 'all-linear')
+            flags = (*DROPOUT, '--lora-targets', 'all-linear', '--lora-dropout', '0.1')
             self.train(*flags, '--threads', '1', base=base, out=self.tmp / 'one')
             for i, more in enumerate((('--threads', '2'), ('--threads', '5'), ('--recompute',))):
                 self.train(*flags, *more, base=base, out=self.tmp / f'more{i}')
@@ -142,14 +143,14 @@ class SameBytes(LoraCase):
 
     def test_after_a_kill(self):
         out = self.tmp / 'killed'
-        flags = self.flags('--dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', out=out)
+        flags = self.flags('--lora-dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', out=out)
         checkpoint = ('--checkpoint-steps', '5')
         epochs = self.kill_under_way(*flags, *checkpoint, out=out)
         other = hone(*flags, '--epochs', epochs, '--lora-alpha', '8')
         self.assertIn('a run with other options', other.stderr)
         done = self.run_ok(*flags, *checkpoint, '--epochs', epochs, '--threads', '3')
         self.assertIn('resumed after step', done.stderr)
-        self.train('--dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', '--epochs', epochs,
+        self.train('--lora-dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', '--epochs', epochs,
                    out=self.tmp / 'whole')
         self.assert_same_weights(self.bytes_of('killed'), self.bytes_of('whole'))
 
