@@ -4,6 +4,7 @@
 #include "base/env.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "serve/batcher.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -14,9 +15,7 @@ enum {
     PORT_DEFAULT = 8080,
     HOSTS_MAX = 64,
     JOBS_MAX = 64,
-    QUEUE_MS = 10000,
     QUEUE_MS_MAX = 600000,
-    DELAY_US = 1000,
     DELAY_US_MAX = 1000000,
 };
 
@@ -224,8 +223,8 @@ hone_err hone_settings_load(hone_arena *arena, const hone_settings_flags *flags,
         .port = PORT_DEFAULT,
         .realm = {"us-east-1", "000000000000"},
         .jobs = 1,
-        .max_queue_ms = QUEUE_MS,
-        .batch_delay_us = DELAY_US,
+        .max_queue_ms = HONE_BATCHER_PATIENCE_MS,
+        .batch_delay_us = HONE_BATCHER_DELAY_US,
     };
     HONE_TRY(hone_settings_data(arena, flags->data, &s.data));
     if (flags->config) HONE_TRY(take_file(arena, flags->config, &s));

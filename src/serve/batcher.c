@@ -20,8 +20,6 @@ enum {
     BATCH_TOKENS = 2048,
     QUEUE_QUERIES = 1024,
     QUEUE_TOKENS = 1 << 20,
-    PATIENCE_MS = 10000,
-    DELAY_US = 1000,
     SLICES_MAX = 512,
 };
 
@@ -306,8 +304,8 @@ hone_err hone_batcher_create(const hone_batcher_options *options, hone_batcher *
     if (b->options.batch_tokens == 0) b->options.batch_tokens = BATCH_TOKENS;
     if (b->options.queue_queries == 0) b->options.queue_queries = QUEUE_QUERIES;
     if (b->options.queue_tokens == 0) b->options.queue_tokens = QUEUE_TOKENS;
-    if (b->options.patience_ms == 0) b->options.patience_ms = PATIENCE_MS;
-    if (b->options.delay_us == 0) b->options.delay_us = DELAY_US;
+    if (b->options.patience_ms == 0) b->options.patience_ms = HONE_BATCHER_PATIENCE_MS;
+    if (b->options.delay_us == 0) b->options.delay_us = HONE_BATCHER_DELAY_US;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic); /* none of these can fail on the platforms we support */
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

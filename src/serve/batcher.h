@@ -28,13 +28,16 @@
 
 typedef struct hone_batcher hone_batcher;
 
+/* What 0 stands for, here and in the settings of the server. */
+enum { HONE_BATCHER_PATIENCE_MS = 10000, HONE_BATCHER_DELAY_US = 1000 };
+
 typedef struct hone_batcher_options {
     size_t threads;       /* of forward passes; 0 = as many as the process may use */
     size_t batch_tokens;  /* budget of a batch; 0 = 2048 */
     size_t queue_queries; /* that may wait; 0 = 1024 */
     size_t queue_tokens;  /* of those; a lone query may have more; 0 = 1 Mi */
-    int64_t patience_ms;  /* that a query may wait for its first batch; 0 = 10000 */
-    int64_t delay_us;     /* that a batch may wait for its queries; 0 = 1000, -1 = none */
+    int64_t patience_ms;  /* that a query may wait for its first batch; 0 = the default */
+    int64_t delay_us;     /* that a batch may wait for its queries; 0 = the default, -1 = none */
 } hone_batcher_options;
 
 HONE_NODISCARD hone_err hone_batcher_create(const hone_batcher_options *options,
