@@ -1,6 +1,7 @@
 /* version.c: `hone version`: which hone this is, and with --verbose what it computes with here. */
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "nn/gradient.h"
 #include "nn/isa.h"
 #include "nn/product.h"
 
@@ -27,6 +28,7 @@ static hone_err print_machine(void) {
     putchar('\n');
     for (int dtype = 0; dtype < HONE_DTYPE_COUNT; dtype++)
         HONE_TRY(print_engine((hone_dtype)dtype));
+    printf("gradients         %s\n", hone_gradient_engine());
     return HONE_OK;
 }
 

@@ -25,6 +25,11 @@ size_t hone_gradient_scratch_floats(void) {
     return (size_t)HONE_GRADIENT_ROWS * (HONE_GRADIENT_A_COLUMNS + HONE_GRADIENT_B_COLUMNS);
 }
 
+const char *hone_gradient_engine(void) {
+    const hone_gradient_kernels *kernels = hone_isa_choose(TABLES);
+    return kernels->name;
+}
+
 void hone_gradient_run(const hone_gradient_args *args) {
     assert(args->dtype != HONE_DTYPE_INT8);
     const hone_gradient_kernels *kernels = hone_isa_choose(TABLES);

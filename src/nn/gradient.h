@@ -30,6 +30,9 @@ typedef struct hone_gradient_args {
 
 size_t hone_gradient_scratch_floats(void);
 
+/* "avx2" or the like, for bench and bug reports. */
+const char *hone_gradient_engine(void);
+
 void hone_gradient_run(const hone_gradient_args *args);
 
 #endif

@@ -34,9 +34,12 @@ class Basics(Case):
         self.assertEqual(isas[0], 'generic')
         self.assertRegex(said, rf'(?m)^instruction set +{isas[-1]}$')
         self.assertRegex(said, r'(?m)^products of f32 +\S')
-        for isa in isas:
+        for at, isa in enumerate(isas):
             said = hone('version', '--verbose', env={**os.environ, 'HONE_ISA': isa}).stdout
             self.assertRegex(said, rf'(?m)^instruction set +{isa}$')
+            own = '|'.join(isas[:at + 1])  # not every set has kernels of its own for everything
+            for line in ('products of bf16 +bf16:', 'products of int8 +int8:', 'gradients +'):
+                self.assertRegex(said, rf'(?m)^{line}({own})$')
 
     def test_wrong_instruction_set_is_named(self):
         done = hone('version', env={**os.environ, 'HONE_ISA': 'avx9'})
