@@ -147,11 +147,12 @@ static json_t *stats_json(const hone_call *call, const hone_endpoint_row *row) {
     if (!v || hone_failed(hone_fleet_stats(call->app->fleet, hone_str_of(row->name), v)))
         return NULL;
     format_version(row->serving.version_arn, version, sizeof version);
-    return json_pack(
-        "{s:s, s:I, s:I, s:f, s:f, s:f}", "Version", version, "Invocations",
-        (json_int_t)v->invocations, "Errors", (json_int_t)v->refused + (json_int_t)v->failed,
-        "LatencyP50Ms", hone_stats_percentile_ms(v, 0.5), "LatencyP90Ms",
-        hone_stats_percentile_ms(v, 0.9), "LatencyP99Ms", hone_stats_percentile_ms(v, 0.99));
+    return json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f}", "Version", version, "Dtype", row->dtype,
+                     "Invocations", (json_int_t)v->invocations, "Errors",
+                     (json_int_t)v->refused + (json_int_t)v->failed, "LatencyP50Ms",
+                     hone_stats_percentile_ms(v, 0.5), "LatencyP90Ms",
+                     hone_stats_percentile_ms(v, 0.9), "LatencyP99Ms",
+                     hone_stats_percentile_ms(v, 0.99));
 }
 
 static hone_err describe_endpoint(const hone_call *call, hone_tx *tx, const json_t *in,
@@ -205,16 +206,17 @@ static json_t *own_json(const hone_call *call, const hone_endpoint_row *row) {
     if (!v || hone_failed(hone_fleet_stats(call->app->fleet, hone_str_of(row->name), v)))
         return NULL; /* deleted since it was listed */
     format_version(row->serving.version_arn, version, sizeof version);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I,"
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I,"
                      " s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}",
                      "name", row->name, "status", row->status, "failure", row->failure, "config",
                      row->config, "variant", row->serving.variant, "model", row->serving.model,
-                     "version", version, "created", (json_int_t)row->created_ms, "modified",
-                     (json_int_t)row->modified_ms, "invocations", (json_int_t)v->invocations,
-                     "answered", (json_int_t)v->answered, "refused", (json_int_t)v->refused,
-                     "failed", (json_int_t)v->failed, "texts", (json_int_t)v->texts, "tokens",
-                     (json_int_t)v->tokens, "p50_ms", hone_stats_percentile_ms(v, 0.5), "p90_ms",
-                     hone_stats_percentile_ms(v, 0.9), "p99_ms", hone_stats_percentile_ms(v, 0.99));
+                     "version", version, "dtype", row->dtype, "created",
+                     (json_int_t)row->created_ms, "modified", (json_int_t)row->modified_ms,
+                     "invocations", (json_int_t)v->invocations, "answered", (json_int_t)v->answered,
+                     "refused", (json_int_t)v->refused, "failed", (json_int_t)v->failed, "texts",
+                     (json_int_t)v->texts, "tokens", (json_int_t)v->tokens, "p50_ms",
+                     hone_stats_percentile_ms(v, 0.5), "p90_ms", hone_stats_percentile_ms(v, 0.9),
+                     "p99_ms", hone_stats_percentile_ms(v, 0.99));
 }
 
 /* All endpoints, a page of the list after the other. */

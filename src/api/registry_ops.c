@@ -5,6 +5,7 @@
 #include "api/ops.h"
 #include "base/json.h"
 #include "registry/models.h"
+#include "serve/deployment.h"
 #include "store/objects.h"
 #include "store/tags.h"
 
@@ -262,10 +263,19 @@ static hone_err check_data(const hone_call *call, hone_tx *tx, const hone_served
     return hone_err_new(HONE_E_INVALID, "Could not find model data at %s", model->artifact_uri);
 }
 
+static hone_err check_dtype(const hone_call *call, const hone_served *model) {
+    const char *text = NULL;
+    hone_dtype dtype;
+    HONE_TRY(hone_models_setting(call->arena, model, HONE_PLAN_DTYPE, &text));
+    hone_err err = text ? hone_dtype_parse(text, &dtype) : HONE_OK;
+    return hone_failed(err) ? hone_err_wrap(err, HONE_PLAN_DTYPE) : err;
+}
+
 static hone_err create_model(const hone_call *call, hone_tx *tx, const json_t *in, json_t **out) {
     hone_served model;
     HONE_TRY(hone_models_add(tx, call->arena, call->app->realm, call->actor, in, &model));
     HONE_TRY(check_data(call, tx, &model));
+    HONE_TRY(check_dtype(call, &model));
     HONE_TRY(hone_tags_add(tx, model.arn, json_object_get(in, "Tags")));
     return hone_op_out(json_pack("{s:s}", "ModelArn", model.arn), out);
 }

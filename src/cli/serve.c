@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "api/events.h"
 #include "base/log.h"
+#include "cli/cache.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/settings.h"
@@ -102,8 +103,12 @@ static hone_batcher_options batcher_options(const hone_settings *s) {
 }
 
 static hone_err open_rooms(house *h) {
+    char kept[HONE_CACHE_PATH_SIZE];
     hone_app *app = &h->app;
     const hone_settings *s = &h->settings;
+    const char *cache = hone_cache_packed(kept);
+    const char *kept_dir = cache ? hone_arena_strdup(h->arena, hone_str_of(cache)) : NULL;
+    if (cache && !kept_dir) return no_memory();
     app->dir = s->data;
     app->realm = s->realm;
     app->mail = s->mail;
@@ -121,6 +126,7 @@ static hone_err open_rooms(house *h) {
                                                    .objects = app->objects,
                                                    .realm = s->realm,
                                                    .dtype = s->dtype,
+                                                   .kept_dir = kept_dir,
                                                    .batcher = batcher_options(s)},
                              &app->fleet));
     HONE_TRY(hone_pipelines_open(&(hone_pipelines_options){.dir = s->data,

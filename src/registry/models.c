@@ -52,6 +52,25 @@ static hone_err find_container(const json_t *fields, const json_t **out) {
     return HONE_OK;
 }
 
+hone_err hone_models_setting(hone_arena *arena, const hone_served *model, const char *name,
+                             const char **out) {
+    json_t *fields = NULL;
+    const json_t *container = NULL;
+    HONE_TRY(hone_json_parse(hone_str_of(model->fields), "fields of a model", &fields));
+    hone_err err = find_container(fields, &container);
+    const json_t *value = json_object_get(json_object_get(container, "Environment"), name);
+    if (!hone_failed(err) && !value) {
+        *out = NULL;
+    } else if (!hone_failed(err) && !json_is_string(value)) {
+        err = hone_err_new(HONE_E_INVALID, "Environment.%s is no text", name);
+    } else if (!hone_failed(err)) {
+        *out = hone_arena_strdup(arena, hone_json_str(value));
+        if (!*out) err = hone_registry_no_memory();
+    }
+    json_decref(fields);
+    return err;
+}
+
 /* The task that a Hugging Face container is told of: hone serves classifiers. */
 static hone_err check_task(const json_t *container) {
     const json_t *environment = json_object_get(container, "Environment");

@@ -32,6 +32,11 @@ HONE_NODISCARD hone_err hone_models_list(hone_tx *tx, hone_arena *arena,
 HONE_NODISCARD hone_err hone_models_remove(hone_tx *tx, hone_arena *arena, const char *actor,
                                            hone_str name);
 
+/* What its container's Environment sets name to, in the arena; NULL when it does not. INVALID for
+ * what is no text. */
+HONE_NODISCARD hone_err hone_models_setting(hone_arena *arena, const hone_served *model,
+                                            const char *name, const char **out);
+
 /* May it be deployed now? INVALID when its version has been rejected since, or is gone. */
 HONE_NODISCARD hone_err hone_models_check(hone_tx *tx, hone_arena *arena, const hone_served *model);
 

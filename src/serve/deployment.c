@@ -17,8 +17,8 @@ struct hone_deployment {
 };
 
 hone_plan *hone_plan_copy(const hone_plan *plan) {
-    const char *const from[] = {plan->config,      plan->variant,      plan->model,
-                                plan->version_arn, plan->artifact_uri, plan->folder};
+    const char *const from[] = {plan->config,       plan->variant, plan->model, plan->version_arn,
+                                plan->artifact_uri, plan->folder,  plan->dtype};
     enum { COUNT = sizeof from / sizeof from[0] };
     const char *to[COUNT];
     size_t size_bytes = sizeof(hone_plan);
@@ -31,7 +31,7 @@ hone_plan *hone_plan_copy(const hone_plan *plan) {
         to[i] = memcpy(at, from[i], len);
         at += len;
     }
-    *copy = (hone_plan){to[0], to[1], to[2], to[3], to[4], to[5]};
+    *copy = (hone_plan){to[0], to[1], to[2], to[3], to[4], to[5], to[6]};
     return copy;
 }
 
@@ -67,9 +67,12 @@ static hone_err try_out(hone_deployment *d, hone_pool *pool) {
     return err;
 }
 
-static hone_err load(hone_deployment *d, const char *dir, hone_dtype dtype, hone_pool *pool) {
+static hone_err load(hone_deployment *d, const char *dir, const hone_deployment_options *options,
+                     hone_pool *pool) {
+    hone_dtype dtype = options->dtype;
+    if (d->plan->dtype[0] != '\0') HONE_TRY(hone_dtype_parse(d->plan->dtype, &dtype));
     HONE_TRY(hone_tokenizer_load(dir, &d->tokenizer));
-    HONE_TRY(hone_model_open(dir, dtype, pool, &d->model));
+    HONE_TRY(hone_model_open_kept(dir, dtype, options->kept_dir, pool, &d->model));
     HONE_TRY(hone_session_create(d->model, &d->session));
     size_t vocab = hone_model_config(d->model)->vocab, ids = hone_tokenizer_vocab(d->tokenizer);
     if (ids > vocab)
@@ -78,16 +81,16 @@ static hone_err load(hone_deployment *d, const char *dir, hone_dtype dtype, hone
     return try_out(d, pool);
 }
 
-hone_err hone_deployment_open(const char *dir, const hone_plan *plan, hone_dtype dtype,
-                              size_t threads, hone_deployment **out) {
+hone_err hone_deployment_open(const char *dir, const hone_plan *plan,
+                              const hone_deployment_options *options, hone_deployment **out) {
     hone_pool *pool = NULL;
     hone_deployment *d = calloc(1, sizeof *d);
     if (!d) return hone_err_new(HONE_E_NOMEM, "no memory for a deployment");
     atomic_init(&d->users, 1);
     d->plan = hone_plan_copy(plan);
-    hone_err err = d->plan ? hone_pool_create(threads, &pool)
+    hone_err err = d->plan ? hone_pool_create(options->threads, &pool)
                            : hone_err_new(HONE_E_NOMEM, "no memory for a deployment");
-    if (!hone_failed(err)) err = load(d, dir, dtype, pool);
+    if (!hone_failed(err)) err = load(d, dir, options, pool);
     hone_pool_destroy(pool);
     if (hone_failed(err))
         destroy(d);
@@ -107,6 +110,18 @@ void hone_deployment_drop(hone_deployment *deployment) {
     if (!deployment) return;
     if (atomic_fetch_sub_explicit(&deployment->users, 1, memory_order_acq_rel) == 1)
         destroy(deployment);
+}
+
+hone_err hone_deployment_save(hone_deployment *deployment) {
+    return hone_model_keep(deployment->model);
+}
+
+bool hone_deployment_was_kept(const hone_deployment *deployment) {
+    return hone_model_is_kept(deployment->model);
+}
+
+hone_dtype hone_deployment_dtype(const hone_deployment *deployment) {
+    return hone_model_dtype(deployment->model);
 }
 
 const hone_plan *hone_deployment_plan(const hone_deployment *deployment) {

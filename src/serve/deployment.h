@@ -17,6 +17,9 @@
 
 typedef struct hone_deployment hone_deployment;
 
+/* Says in a model's Environment in which dtype it is to multiply. */
+#define HONE_PLAN_DTYPE "HONE_DTYPE"
+
 /* What is deployed. Strings are copied. */
 typedef struct hone_plan {
     const char *config;       /* endpoint configuration */
@@ -25,17 +28,31 @@ typedef struct hone_plan {
     const char *version_arn;  /* registered version; "" = none */
     const char *artifact_uri; /* s3://.../model.tar.gz */
     const char *folder;       /* its name in DIR/models; "" = not unpacked yet */
+    const char *dtype;        /* in which it is to multiply; "" = as the server does */
 } hone_plan;
 
-/* Load the model folder dir with so many threads, to multiply in dtype, and see it predict. CORRUPT, INVALID, NOT_FOUND
- * name what is wrong with it. */
+typedef struct hone_deployment_options {
+    hone_dtype dtype;     /* of plans that name none */
+    size_t threads;       /* that load */
+    const char *kept_dir; /* where packed weights may be kept (model/packed.h); NULL = nowhere */
+} hone_deployment_options;
+
+/* Load the model folder dir and see it predict. CORRUPT, INVALID, NOT_FOUND name what is wrong
+ * with it. */
 HONE_NODISCARD hone_err hone_deployment_open(const char *dir, const hone_plan *plan,
-                                             hone_dtype dtype, size_t threads,
+                                             const hone_deployment_options *options,
                                              hone_deployment **out);
 hone_deployment *hone_deployment_keep(hone_deployment *deployment);
 void hone_deployment_drop(hone_deployment *deployment); /* NULL is allowed */
 
+/* Keep the packed weights for the next start, if they are not; a failure costs that start its
+ * time, and nothing else. */
+HONE_NODISCARD hone_err hone_deployment_save(hone_deployment *deployment);
+/* Its weights were kept, and only mapped. */
+bool hone_deployment_was_kept(const hone_deployment *deployment);
+
 const hone_plan *hone_deployment_plan(const hone_deployment *deployment);
+hone_dtype hone_deployment_dtype(const hone_deployment *deployment);
 const hone_config *hone_deployment_config(const hone_deployment *deployment);
 const hone_tokenizer *hone_deployment_tokenizer(const hone_deployment *deployment);
 

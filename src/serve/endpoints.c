@@ -48,9 +48,10 @@ hone_err hone_endpoints_migrate(hone_db *db) {
 /* ---- plans as JSON ---- */
 
 static hone_err format_plan(hone_arena *arena, const hone_plan *plan, const char **out) {
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "config", plan->config, "variant",
-                             plan->variant, "model", plan->model, "version", plan->version_arn,
-                             "artifact", plan->artifact_uri, "folder", plan->folder);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "config", plan->config,
+                             "variant", plan->variant, "model", plan->model, "version",
+                             plan->version_arn, "artifact", plan->artifact_uri, "folder",
+                             plan->folder, "dtype", plan->dtype);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     *out = text ? hone_arena_strdup(arena, hone_str_of(text)) : NULL;
     free(text);
@@ -68,7 +69,7 @@ static const char *member(hone_arena *arena, const json_t *json, const char *key
 static hone_err parse_plan(hone_arena *arena, hone_str text, hone_plan *out) {
     json_t *json = NULL;
     bool ok = true;
-    *out = (hone_plan){"", "", "", "", "", ""};
+    *out = (hone_plan){"", "", "", "", "", "", ""};
     if (text.len == 0) return HONE_OK;
     HONE_TRY(hone_json_parse(text, "an endpoint's plan", &json));
     hone_plan plan = {.config = member(arena, json, "config", &ok),
@@ -76,7 +77,8 @@ static hone_err parse_plan(hone_arena *arena, hone_str text, hone_plan *out) {
                       .model = member(arena, json, "model", &ok),
                       .version_arn = member(arena, json, "version", &ok),
                       .artifact_uri = member(arena, json, "artifact", &ok),
-                      .folder = member(arena, json, "folder", &ok)};
+                      .folder = member(arena, json, "folder", &ok),
+                      .dtype = member(arena, json, "dtype", &ok)};
     json_decref(json);
     if (!ok) return hone_fleet_no_memory();
     *out = plan;
@@ -90,7 +92,10 @@ static hone_err make_plan(hone_tx *tx, hone_arena *arena, hone_str config, hone_
     HONE_TRY(hone_configs_find(tx, arena, config, &c));
     HONE_TRY(hone_models_find(tx, arena, hone_str_of(c.model), &model));
     HONE_TRY(hone_models_check(tx, arena, &model));
-    *out = (hone_plan){c.name, c.variant, model.name, model.version_arn, model.artifact_uri, ""};
+    const char *dtype = NULL;
+    HONE_TRY(hone_models_setting(arena, &model, HONE_PLAN_DTYPE, &dtype));
+    *out = (hone_plan){c.name, c.variant,         model.name, model.version_arn, model.artifact_uri,
+                       "",     dtype ? dtype : ""};
     return HONE_OK;
 }
 
@@ -136,14 +141,14 @@ static hone_err find_row(hone_tx *tx, hone_arena *arena, hone_str name, full_row
     return err;
 }
 
-/* What the row says is in service is so only once its model is in memory. */
-static void correct_status(hone_fleet *fleet, hone_endpoint_row *row) {
-    if (strcmp(row->status, "InService") != 0) return;
+/* What memory knows. What the row says is in service is so only once its model is there. */
+static void add_memory(hone_fleet *fleet, hone_endpoint_row *row) {
     hone_endpoint *e = hone_fleet_get(fleet, hone_str_of(row->name));
     pthread_mutex_lock(&fleet->lock);
     bool is_there = e && e->current;
+    row->dtype = is_there ? hone_dtype_name(hone_deployment_dtype(e->current)) : "";
     pthread_mutex_unlock(&fleet->lock);
-    if (!is_there) row->status = "SystemUpdating";
+    if (!is_there && strcmp(row->status, "InService") == 0) row->status = "SystemUpdating";
     hone_endpoint_drop(e);
 }
 
@@ -151,7 +156,7 @@ hone_err hone_fleet_find(hone_fleet *fleet, hone_tx *tx, hone_arena *arena, hone
                          hone_endpoint_row *out) {
     full_row r;
     HONE_TRY(find_row(tx, arena, name, &r));
-    correct_status(fleet, &r.row);
+    add_memory(fleet, &r.row);
     *out = r.row;
     return HONE_OK;
 }
@@ -183,7 +188,7 @@ hone_err hone_fleet_list(hone_fleet *fleet, hone_tx *tx, hone_arena *arena,
     }
     hone_rows_close(&rows);
     if (hone_failed(err)) return err;
-    for (size_t i = 0; i < n; i++) correct_status(fleet, &found[i]);
+    for (size_t i = 0; i < n; i++) add_memory(fleet, &found[i]);
     *out = found;
     *count = n;
     *more = next;

@@ -197,8 +197,12 @@ static hone_err load_model(hone_fleet *fleet, const hone_load *load, hone_deploy
         const char *slash = strrchr(folder, '/');
         plan.folder = slash ? slash + 1 : folder;
         /* At a start all cores load; later they are busy with answers. */
-        size_t threads = load->is_restore ? hone_batcher_threads(fleet->batcher) : 1;
-        err = hone_deployment_open(folder, &plan, fleet->options.dtype, threads, out);
+        const hone_deployment_options options = {
+            .dtype = fleet->options.dtype,
+            .threads = load->is_restore ? hone_batcher_threads(fleet->batcher) : 1,
+            .kept_dir = fleet->options.kept_dir,
+        };
+        err = hone_deployment_open(folder, &plan, &options, out);
     }
     hone_arena_destroy(arena);
     return err;
@@ -212,6 +216,27 @@ static void step_back(void) {
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* of this thread; only costs latency */
 }
 
+static void log_load(const hone_load *load, const hone_deployment *d, int64_t took_ns,
+                     hone_err err) {
+    long long ms = (long long)(took_ns / 1000000);
+    if (d)
+        hone_log("event=endpoint.loaded endpoint=%s version=%s ms=%lld dtype=%s weights=%s",
+                 load->endpoint->name, load->plan->version_arn, ms,
+                 hone_dtype_name(hone_deployment_dtype(d)),
+                 hone_deployment_was_kept(d) ? "kept" : "packed");
+    else
+        hone_log("event=endpoint.load_failed endpoint=%s version=%s ms=%lld error=%s",
+                 load->endpoint->name, load->plan->version_arn, ms, err.msg);
+}
+
+/* Only once the endpoint answers: nobody waits for this. */
+static void save_weights(hone_deployment *d) {
+    hone_err err = hone_deployment_save(d);
+    if (hone_failed(err))
+        hone_log("event=endpoint.weights_unkept model=%s error=%s", hone_deployment_plan(d)->model,
+                 err.msg);
+}
+
 static void *run_loader(void *arg) {
     hone_fleet *fleet = arg;
     for (hone_load *load; (load = next_load(fleet)); load_free(load)) {
@@ -219,11 +244,11 @@ static void *run_loader(void *arg) {
         hone_deployment *deployment = NULL;
         int64_t begin_ns = hone_clock_ns();
         hone_err err = load_model(fleet, load, &deployment);
-        hone_log("event=endpoint.%s endpoint=%s version=%s ms=%lld%s%s",
-                 hone_failed(err) ? "load_failed" : "loaded", load->endpoint->name,
-                 load->plan->version_arn, (long long)((hone_clock_ns() - begin_ns) / 1000000),
-                 hone_failed(err) ? " error=" : "", hone_failed(err) ? err.msg : "");
+        log_load(load, deployment, hone_clock_ns() - begin_ns, err);
+        hone_deployment *ours = deployment ? hone_deployment_keep(deployment) : NULL;
         hone_endpoints_loaded(fleet, load, deployment, err);
+        if (ours) save_weights(ours);
+        hone_deployment_drop(ours);
     }
     return NULL;
 }

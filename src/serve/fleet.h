@@ -32,7 +32,8 @@ typedef struct hone_fleet_options {
     hone_objects *objects;
     hone_realm realm;
     hone_batcher_options batcher; /* batcher.threads is --threads */
-    hone_dtype dtype;             /* in which models multiply */
+    hone_dtype dtype;             /* in which models multiply that do not say it themselves */
+    const char *kept_dir;         /* of packed weights, so that a restart maps them; NULL = none */
     int64_t save_ms;              /* how often statistics are kept; 0 = 5 s */
     int64_t patience_ms;          /* how long a request waits for a restore; 0 = 10 s */
 } hone_fleet_options;
@@ -52,6 +53,7 @@ typedef struct hone_endpoint_row {
     const char *failure; /* why it failed last; "" */
     const char *config;  /* what it was made with, or is being changed to */
     hone_plan serving;   /* what answers; empty strings before it is in service */
+    const char *dtype;   /* in which that multiplies; "" while it is not in memory */
     int64_t created_ms, modified_ms;
 } hone_endpoint_row;
 

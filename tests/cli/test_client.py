@@ -199,11 +199,17 @@ class Endpoints(ClientCase):
         server, done = self.deploy(missing, 'sentiment', '--json')
         self.assertEqual(self.json_of(done)['ModelPackageVersion'], 2)
         model = server.bodies('CreateModel')[0]
-        self.assertEqual(model['Containers'], [{'ModelPackageName': GROUP + '2'}])
+        self.assertEqual(model['Containers'], [{'ModelPackageName': GROUP + '2', 'Environment': {}}])
         config = server.bodies('CreateEndpointConfig')[0]
         self.assertEqual(config['ProductionVariants'][0]['ModelName'], model['ModelName'])
         self.assertEqual(server.bodies('CreateEndpoint'),
                          [{'EndpointName': 'sentiment', 'EndpointConfigName': config['EndpointConfigName']}])
+
+    def test_deploy_passes_the_dtype_on(self):
+        missing = (400, {'__type': 'ValidationException', 'message': 'Could not find endpoint "sentiment".'})
+        server, done = self.deploy(missing, 'sentiment', '--dtype', 'int8')
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(server.bodies('CreateModel')[0]['Containers'][0]['Environment'], {'HONE_DTYPE': 'int8'})
 
     def swap(self, *last):
         """deploy --wait on an endpoint that is there: Updating, then what `last` makes of the names of
@@ -243,9 +249,9 @@ class Endpoints(ClientCase):
     def test_list(self):
         server = self.serve({'ListEndpoints': {'Endpoints': [{'EndpointName': 'live'}]},
                              'DescribeEndpoint': {'EndpointName': 'live', 'EndpointStatus': 'InService',
-                                                  'HoneStats': {'Version': 'sentiment:2', 'Invocations': 12,
+                                                  'HoneStats': {'Version': 'sentiment:2', 'Dtype': 'int8', 'Invocations': 12,
                                                                 'Errors': 1, 'LatencyP50Ms': 3.25}}})
-        self.assertRegex(self.ask(server, 'endpoints').stdout, r'\nlive +InService +sentiment:2 +12 +1 +3\.2')
+        self.assertRegex(self.ask(server, 'endpoints').stdout, r'\nlive +InService +sentiment:2 +int8 +12 +1 +3\.2')
 
 
 class Asking(ClientCase):

@@ -70,7 +70,7 @@ class Deployed(ServerCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.sm, cls.rt, cls.s3 = (cls.server.boto(name) for name in ('sagemaker', 'sagemaker-runtime', 's3'))
+        cls.open_clients()
         place = tempfile.TemporaryDirectory()
         cls.addClassCleanup(place.cleanup)
         cls.folders = [make_model(pathlib.Path(place.name) / f'm{i}', labels, shift=8.0 * i)
@@ -79,6 +79,16 @@ class Deployed(ServerCase):
         for i, folder in enumerate(cls.folders):
             cls.s3.put_object(Bucket='models', Key=f'm{i}/model.tar.gz', Body=pack(folder))
         cls.s3.put_object(Bucket='models', Key='junk/model.tar.gz', Body=b'no archive')
+
+    @classmethod
+    def open_clients(cls):
+        """Clients of the port that the server has now."""
+        cls.sm, cls.rt, cls.s3 = (cls.server.boto(name) for name in ('sagemaker', 'sagemaker-runtime', 's3'))
+
+    def restart(self, end=None):
+        (end or self.server.stop)()
+        self.server.start()
+        self.open_clients()
 
     def register(self, group, which, status='Approved'):
         made = self.sm.create_model_package(
@@ -89,8 +99,8 @@ class Deployed(ServerCase):
                                     'SupportedResponseMIMETypes': ['application/json']})
         return made['ModelPackageArn']
 
-    def configure(self, name, package):
-        self.sm.create_model(ModelName=name, Containers=[{'ModelPackageName': package}],
+    def configure(self, name, package, **container):
+        self.sm.create_model(ModelName=name, Containers=[{'ModelPackageName': package, **container}],
                              ExecutionRoleArn='arn:aws:iam::000000000000:role/any')
         self.sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[
             {'VariantName': 'AllTraffic', 'ModelName': name, 'InitialInstanceCount': 1,
@@ -172,6 +182,11 @@ class TestRegistry(Deployed):
         self.assertEqual(self.sm.describe_model(ModelName='moth')['PrimaryContainer'], data)
         code, message, _ = refusal(self.sm.create_model, ModelName='moth', PrimaryContainer=data)
         self.assertEqual((code, 'Cannot create already existing model' in message), ('ValidationException', True))
+        for dtype in ('int4', '', 'INT8'):
+            code, message, _ = refusal(self.sm.create_model, ModelName='moth2', PrimaryContainer={
+                **data, 'Environment': {'HONE_DTYPE': dtype}})
+            self.assertEqual(code, 'ValidationException')
+            self.assertIn(f"HONE_DTYPE: dtype '{dtype}': expected f32", message)
         data['ModelDataUrl'] = 's3://models/none/model.tar.gz'
         code, message, _ = refusal(self.sm.create_model, ModelName='moth2', PrimaryContainer=data)
         self.assertEqual((code, 'Could not find model data' in message), ('ValidationException', True))
@@ -299,6 +314,49 @@ class TestEndpoint(Deployed):
         variant = described['ProductionVariants'][0]
         self.assertEqual((variant['VariantName'], variant['CurrentWeight']), ('AllTraffic', 1.0))
         self.assertTrue(variant['DeployedImages'][0]['ResolvedImage'].endswith('/mood/1'))
+
+
+class TestDtype(Deployed):
+    """A model says in which numbers it multiplies; one that does not, as the server was told."""
+
+    ARGS = ('--threads', '2', '--dtype', 'bf16')
+
+    def dtype(self, endpoint):
+        """As DescribeEndpoint tells it, in a member that boto3 passes over."""
+        found = self.server.json('POST', '/', {'EndpointName': endpoint},
+                                 headers={'X-Amz-Target': 'SageMaker.DescribeEndpoint'})
+        return found['HoneStats']['Dtype']
+
+    def score(self, endpoint):
+        return self.invoke(endpoint, {'inputs': TEXTS, 'parameters': {'return_all_scores': True}})[0]
+
+    def test_each_endpoint_has_its_own(self):
+        package = self.register('mixed', 'm0')
+        found = {}
+        for dtype in ('f32', 'int8', None):
+            name = f'as-{dtype}'
+            self.configure(name, package, **({'Environment': {'HONE_DTYPE': dtype}} if dtype else {}))
+            self.sm.create_endpoint(EndpointName=name, EndpointConfigName=name)
+            self.await_service(name)
+            self.assertEqual(self.dtype(name), dtype or 'bf16')
+            found[dtype] = json.dumps(self.score(name))
+        self.assertEqual(len(set(found.values())), 3)  # they round in three ways
+        self.sm.update_endpoint(EndpointName='as-int8', EndpointConfigName='as-f32')
+        wait_for('swap', lambda: self.dtype('as-int8') == 'f32' and self.status('as-int8') == 'InService')
+        self.assertEqual(json.dumps(self.score('as-int8')), found['f32'])
+        listed = {e['name']: e['dtype'] for e in self.server.json('GET', '/hone/endpoints')['endpoints']}
+        self.assertEqual((listed['as-f32'], listed['as-int8'], listed['as-None']), ('f32', 'f32', 'bf16'))
+        self.restart()
+        self.assertEqual(json.dumps(self.score('as-f32')), found['f32'])
+
+    def test_deploy_says_it(self):
+        self.register('told', 'm1')
+        self.assertEqual(self.server.hone('deploy', 'told', '--dtype', 'int8', '--wait').returncode, 0)
+        self.assertEqual(self.dtype('told'), 'int8')
+        self.assertRegex(self.server.hone('endpoints').stdout, r'(?m)^told +InService +told:1 +int8 ')
+        done = self.server.hone('deploy', 'told', '--dtype', 'int7')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("HONE_DTYPE: dtype 'int7': expected f32", done.stderr)
 
 
 class TestChanges(Deployed):
@@ -450,13 +508,30 @@ class TestRestart(Deployed):
         self.deploy('stays', 'm0')
         want, _ = self.invoke('stays', {'inputs': TEXTS})
         for end in (self.server.stop, self.server.kill):
-            end()
-            self.server.start()
+            self.restart(end)
             got = self.server.json('POST', '/endpoints/stays/invocations', {'inputs': TEXTS})
             self.assertEqual(got, want)
         listed = self.server.json('GET', '/hone/endpoints')['endpoints']
         self.assertEqual([e['status'] for e in listed], ['InService'])
         self.assertGreaterEqual(listed[0]['answered'], 2)  # what was counted before the clean stop, and since
+
+    def test_packed_weights_are_kept_for_the_next_start(self):
+        with tempfile.TemporaryDirectory() as place:
+            self.server.env['HONE_PACK_CACHE'] = place
+            self.restart()
+            self.deploy('kept', 'm1')
+            want, _ = self.invoke('kept', {'inputs': TEXTS})
+            for weights in ('packed', 'kept'):
+                self.server.stop()
+                if weights == 'packed':  # what the first left there; a file just unpacked may be too new for it
+                    for file in pathlib.Path(place).iterdir():
+                        file.unlink()
+                seen = len(self.server.log_text())
+                self.restart()
+                self.assertEqual(self.invoke('kept', {'inputs': TEXTS})[0], want)
+                self.assertRegex(self.server.log_text()[seen:],
+                                 rf'event=endpoint.loaded endpoint=kept .* dtype=f32 weights={weights}\n')
+                wait_for('packed weights', lambda: list(pathlib.Path(place).glob('*.packed')))
 
 
 if __name__ == '__main__':

@@ -40,13 +40,17 @@ static void make_name(const char *group, int64_t version, char out[NAME_SIZE]) {
 }
 
 /* A configuration with one variant that serves the version; its name in out. */
-static hone_err make_config(hone_remote *remote, const json_t *version, char out[NAME_SIZE]) {
+static hone_err make_config(hone_remote *remote, const json_t *version, const char *dtype,
+                            char out[NAME_SIZE]) {
     const char *group = hone_field(version, "ModelPackageGroupName");
     make_name(group, (int64_t)hone_field_number(version, "ModelPackageVersion", 0.0), out);
+    json_t *environment = json_object();
+    if (dtype) (void)json_object_set_new(environment, "HONE_DTYPE", json_string(dtype));
     HONE_TRY(hone_remote_op(remote, "CreateModel",
-                            json_pack("{s:s, s:s, s:[{s:s}]}", "ModelName", out, "ExecutionRoleArn",
-                                      role_arn, "Containers", "ModelPackageName",
-                                      hone_field(version, "ModelPackageArn")),
+                            json_pack("{s:s, s:s, s:[{s:s, s:o}]}", "ModelName", out,
+                                      "ExecutionRoleArn", role_arn, "Containers",
+                                      "ModelPackageName", hone_field(version, "ModelPackageArn"),
+                                      "Environment", environment),
                             NULL));
     return hone_remote_op(remote, "CreateEndpointConfig",
                           json_pack("{s:s, s:[{s:s, s:s, s:i, s:s, s:f}]}", "EndpointConfigName",
@@ -121,14 +125,14 @@ static hone_err check_approved(const json_t *version, const char *word) {
 }
 
 static hone_err deploy_version(const hone_verb_call *call, const json_t *version,
-                               const char *endpoint, size_t wait_s) {
+                               const char *endpoint, const char *dtype, size_t wait_s) {
     char config[NAME_SIZE];
     bool is_new = false;
     const char *group = hone_field(version, "ModelPackageGroupName");
     double number = hone_field_number(version, "ModelPackageVersion", 0.0);
     if (!endpoint) endpoint = group;
     HONE_TRY(check_approved(version, call->words[0]));
-    HONE_TRY(make_config(call->remote, version, config));
+    HONE_TRY(make_config(call->remote, version, dtype, config));
     HONE_TRY(put_endpoint(call->remote, endpoint, config, &is_new));
     if (wait_s > 0) HONE_TRY(wait_for(call->remote, endpoint, config, wait_s));
     if (call->json)
@@ -147,12 +151,14 @@ static hone_err deploy_version(const hone_verb_call *call, const json_t *version
 }
 
 static hone_err deploy(hone_verb_call *call) {
-    const char *endpoint = NULL;
+    const char *endpoint = NULL, *dtype = NULL;
     bool wait = false;
     size_t wait_s = WAIT_S_DEFAULT;
     const hone_option options[] = {
         {"endpoint", "NAME", "the endpoint (the group's name); made when it is not there",
          HONE_OPT_STR, &endpoint, false},
+        {"dtype", "T", "multiply in f32, bf16, int8 or auto (as the server does)", HONE_OPT_STR,
+         &dtype, false},
         {"wait", NULL, "return when it answers with this version", HONE_OPT_FLAG, &wait, false},
         {"timeout", "S", "give up waiting after so many seconds (600)", HONE_OPT_SIZE, &wait_s,
          false},
@@ -161,7 +167,7 @@ static hone_err deploy(hone_verb_call *call) {
     if (!call->remote) return HONE_OK;
     json_t *version = NULL;
     HONE_TRY(hone_versions_find(call->remote, call->words[0], "Approved", &version));
-    hone_err err = deploy_version(call, version, endpoint, wait ? wait_s : 0);
+    hone_err err = deploy_version(call, version, endpoint, dtype, wait ? wait_s : 0);
     json_decref(version);
     return err;
 }
@@ -170,7 +176,7 @@ hone_err hone_cmd_deploy(int argc, char **argv) {
     static const hone_verb verb = {
         "deploy",
         deploy,
-        "GROUP[:VERSION] [--endpoint NAME] [--wait]",
+        "GROUP[:VERSION] [--endpoint NAME] [--dtype T] [--wait]",
         "Serve an approved version of a model group, the newest unless one is named. An endpoint\n"
         "that is there already goes on answering while the model behind it is swapped.",
         1,
@@ -250,8 +256,8 @@ static hone_err collect(hone_remote *remote, json_t *all) {
 }
 
 static hone_err print_endpoints(const hone_verb_call *call, const json_t *all) {
-    static const char *const titles[] = {"ENDPOINT", "STATUS",  "VERSION", ">ASKED", ">ERRORS",
-                                         ">P50 MS",  ">P99 MS", "WHY",     NULL};
+    static const char *const titles[] = {"ENDPOINT", "STATUS",  "VERSION", "DTYPE", ">ASKED",
+                                         ">ERRORS",  ">P50 MS", ">P99 MS", "WHY",   NULL};
     hone_columns rows;
     json_t *item = NULL;
     size_t i = 0;
@@ -262,11 +268,12 @@ static hone_err print_endpoints(const hone_verb_call *call, const json_t *all) {
         hone_columns_cell(&rows, 0, "%s", hone_field(item, "EndpointName"));
         hone_columns_cell(&rows, 1, "%s", hone_field(item, "EndpointStatus"));
         hone_columns_cell(&rows, 2, "%s", hone_field(stats, "Version"));
-        hone_columns_cell(&rows, 3, "%.0f", hone_field_number(stats, "Invocations", 0.0));
-        hone_columns_cell(&rows, 4, "%.0f", hone_field_number(stats, "Errors", 0.0));
-        hone_columns_cell(&rows, 5, "%.1f", hone_field_number(stats, "LatencyP50Ms", 0.0));
-        hone_columns_cell(&rows, 6, "%.1f", hone_field_number(stats, "LatencyP99Ms", 0.0));
-        hone_columns_cell(&rows, 7, "%s", hone_field(item, "FailureReason"));
+        hone_columns_cell(&rows, 3, "%s", hone_field(stats, "Dtype"));
+        hone_columns_cell(&rows, 4, "%.0f", hone_field_number(stats, "Invocations", 0.0));
+        hone_columns_cell(&rows, 5, "%.0f", hone_field_number(stats, "Errors", 0.0));
+        hone_columns_cell(&rows, 6, "%.1f", hone_field_number(stats, "LatencyP50Ms", 0.0));
+        hone_columns_cell(&rows, 7, "%.1f", hone_field_number(stats, "LatencyP99Ms", 0.0));
+        hone_columns_cell(&rows, 8, "%s", hone_field(item, "FailureReason"));
     }
     return hone_columns_print(&rows, "no endpoints: hone deploy GROUP starts one");
 }

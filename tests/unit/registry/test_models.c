@@ -82,6 +82,24 @@ static void test_model__what_cannot_be_served_is_refused(void **state) {
     hone_tx_abort(tx);
 }
 
+static void test_model__says_what_its_environment_sets(void **state) {
+    (void)state;
+    static const char *const json =
+        "{\"ModelName\": \"m\", \"PrimaryContainer\": {\"ModelDataUrl\": \"s3://box/m.tar.gz\","
+        " \"Environment\": {\"A\": \"b\", \"C\": 1}}}";
+    hone_served m;
+    const char *value = NULL;
+    hone_tx *tx = rows_begin();
+    CHECK_OK(add(tx, json, &m));
+    CHECK_OK(hone_models_setting(rows_arena, &m, "A", &value));
+    assert_string_equal(value, "b");
+    CHECK_OK(hone_models_setting(rows_arena, &m, "B", &value));
+    assert_null(value);
+    CHECK_FAILS(hone_models_setting(rows_arena, &m, "C", &value), HONE_E_INVALID,
+                "Environment.C is no text");
+    hone_tx_abort(tx);
+}
+
 static void test_model__is_listed_and_removed(void **state) {
     (void)state;
     hone_served m, *models = NULL;
@@ -114,6 +132,7 @@ int main(void) {
         CASE(test_model__stands_for_an_approved_version),
         CASE(test_model__stands_for_an_artifact),
         CASE(test_model__what_cannot_be_served_is_refused),
+        CASE(test_model__says_what_its_environment_sets),
         CASE(test_model__is_listed_and_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

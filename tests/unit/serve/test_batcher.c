@@ -13,7 +13,9 @@
 static char dir[64];
 static hone_deployment *model_a, *model_b;
 
-static const hone_plan plan = {"config", "AllTraffic", "model", "", "s3://box/model.tar.gz", "ab"};
+static const hone_plan plan = {"config", "AllTraffic", "model", "", "s3://box/model.tar.gz", "ab",
+                               ""};
+static const hone_deployment_options plain = {.threads = 1};
 
 static int open_models(void **state) {
     (void)state;
@@ -21,10 +23,10 @@ static int open_models(void **state) {
     (void)snprintf(dir, sizeof dir, "%s", check_tmpdir());
     (void)snprintf(path, sizeof path, "%s/a", dir);
     tiny_model(path, "a", 0.0F);
-    CHECK_OK(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &model_a));
+    CHECK_OK(hone_deployment_open(path, &plan, &plain, &model_a));
     (void)snprintf(path, sizeof path, "%s/b", dir);
     tiny_model(path, "b", 50.0F);
-    CHECK_OK(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &model_b));
+    CHECK_OK(hone_deployment_open(path, &plan, &plain, &model_b));
     return 0;
 }
 
@@ -358,14 +360,12 @@ static void test_deployment__bad_models_are_refused(void **state) {
     hone_deployment *d = NULL;
     (void)snprintf(path, sizeof path, "%s/nan", dir);
     tiny_model(path, "n", NAN);
-    CHECK_FAILS(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &d), HONE_E_CORRUPT,
-                "not finite");
+    CHECK_FAILS(hone_deployment_open(path, &plan, &plain, &d), HONE_E_CORRUPT, "not finite");
     (void)snprintf(file, sizeof file, "%s/vocab.txt", path);
     assert_int_equal(unlink(file), 0);
-    CHECK_FAILS(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &d), HONE_E_NOT_FOUND,
-                "tokenizer");
+    CHECK_FAILS(hone_deployment_open(path, &plan, &plain, &d), HONE_E_NOT_FOUND, "tokenizer");
     (void)snprintf(path, sizeof path, "%s/none", dir);
-    CHECK_FAILS(hone_deployment_open(path, &plan, HONE_DTYPE_F32, 1, &d), HONE_E_NOT_FOUND, "");
+    CHECK_FAILS(hone_deployment_open(path, &plan, &plain, &d), HONE_E_NOT_FOUND, "");
 }
 
 int main(void) {
