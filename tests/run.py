@@ -4,7 +4,8 @@
     checks     the layer table, the format, the paths named in the documents
     unit       tests/unit/ in a tree built with the address and undefined sanitizers
     fuzz       the corpora of tests/fuzz/, replayed in the same tree
-    release    slow unit programs (release_tests of a room's meson.build), from the release tree
+    release    slow unit programs (release_tests of a room's meson.build), from the release tree; what its
+               objects export
     isa        the arithmetic again, as on lesser processors: the programs of ISA_ROOMS and the command
                line's tests of models, from the release tree, for each narrower HONE_ISA of this machine
     counts     instructions of tokenizer, parsers and HTTP under callgrind, beside those recorded (tests/count/)
@@ -210,6 +211,9 @@ def main():
         tree = Tree(args.tree or args.build)
         if built(report, tree):
             jobs = units(tree, 'unit-release', args.match) if 'release' in stages else []
+            if 'release' in stages and not args.tree and args.match.search('symbols'):
+                script = str(ROOT / 'tools' / 'check_symbols.py')
+                jobs.append(('symbols', [sys.executable, script, str(tree.path)], {}, False))
             if 'isa' in stages:
                 jobs += isa_tests(tree, args.match)
             if 'counts' in stages and not args.tree and args.match.search('counts'):

@@ -32,7 +32,7 @@ hone_str s3_header(const s3_call *s, const char *name) {
     return hone_request_header(s->call->request, name);
 }
 
-bool s3_has_query(const s3_call *s, const char *name) {
+static bool has_query(const s3_call *s, const char *name) {
     hone_str value;
     return hone_request_query(s->call->request, name, &value);
 }
@@ -292,7 +292,7 @@ static hone_err run(s3_call *s) {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         const struct route *r = &routes[i];
         if (r->place == place && hone_str_equal(s->call->request->method, hone_str_of(r->method)) &&
-            (!r->query || s3_has_query(s, r->query)))
+            (!r->query || has_query(s, r->query)))
             return r->run(s);
     }
     return s3_fault(s, 405, "MethodNotAllowed", "%.*s is not for this resource",

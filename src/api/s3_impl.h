@@ -40,7 +40,6 @@ HONE_NODISCARD hone_err s3_check_bucket(s3_call *s);
 hone_str s3_header(const s3_call *s, const char *name);
 /* A query parameter, decoded; empty when it is absent. */
 hone_str s3_query(const s3_call *s, const char *name);
-bool s3_has_query(const s3_call *s, const char *name);
 
 enum { S3_HEADERS_MAX = 64 };
 
@@ -87,7 +86,7 @@ HONE_NODISCARD hone_err s3_request_meta(s3_call *s, const s3_body *body, hone_st
 HONE_NODISCARD hone_err s3_journal(s3_call *s, hone_tx *tx, const char *kind, hone_str key,
                                    json_t *detail);
 
-s3_op s3_get_object, s3_head_object, s3_put_object, s3_copy_object, s3_delete_object;
+s3_op s3_get_object, s3_head_object, s3_put_object, s3_delete_object;
 
 /* --- s3_list.c --- */
 s3_op s3_list_buckets, s3_list_v1, s3_list_v2, s3_delete_objects;

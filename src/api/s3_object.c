@@ -331,8 +331,10 @@ hone_err s3_link(s3_call *s, const hone_staged *staged, hone_str content_type, h
     return err;
 }
 
+static s3_op copy_object;
+
 hone_err s3_put_object(s3_call *s) {
-    if (s3_header(s, "x-amz-copy-source").len > 0) return s3_copy_object(s);
+    if (s3_header(s, "x-amz-copy-source").len > 0) return copy_object(s);
     s3_body body;
     hone_staged staged = {0};
     hone_str type = {0}, meta = {0};
@@ -398,7 +400,7 @@ static hone_err reply_copied(s3_call *s, const hone_staged *staged) {
     return err;
 }
 
-hone_err s3_copy_object(s3_call *s) {
+static hone_err copy_object(s3_call *s) {
     hone_object source = {0};
     hone_staged staged = {0};
     HONE_TRY(s3_check_bucket(s));

@@ -37,7 +37,8 @@ hone_err hone_digest_sha256(hone_str bytes, char hex[HONE_DIGEST_SIZE]) {
     return hash(GNUTLS_DIG_SHA256, HONE_S(""), bytes, SHA256_BYTES, hex);
 }
 
-hone_err hone_digest_git_blob(hone_str bytes, char hex[HONE_DIGEST_SIZE]) {
+/* The name that git gives a file with these bytes: SHA-1 of "blob <size>\0<bytes>". */
+static hone_err git_blob(hone_str bytes, char hex[HONE_DIGEST_SIZE]) {
     char prefix[32]; /* its NUL is part of what git hashes */
     int n = snprintf(prefix, sizeof prefix, "blob %zu", bytes.len);
     return hash(GNUTLS_DIG_SHA1, (hone_str){prefix, (size_t)n + 1}, bytes, SHA1_BYTES, hex);
@@ -48,7 +49,7 @@ hone_err hone_digest_check(hone_str bytes, hone_str expected, const char *what) 
     if (hone_digest_is_hex(expected, HONE_SHA256_HEX))
         HONE_TRY(hone_digest_sha256(bytes, hex));
     else if (hone_digest_is_hex(expected, HONE_SHA1_HEX))
-        HONE_TRY(hone_digest_git_blob(bytes, hex));
+        HONE_TRY(git_blob(bytes, hex));
     else
         return HONE_OK;
     if (strncasecmp(hex, expected.ptr, expected.len) == 0) return HONE_OK;

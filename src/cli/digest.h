@@ -20,9 +20,6 @@ bool hone_digest_is_hex(hone_str s, size_t digits);
 /* SHA-256 of bytes as lower-case hex. IO when the library refuses. */
 HONE_NODISCARD hone_err hone_digest_sha256(hone_str bytes, char hex[HONE_DIGEST_SIZE]);
 
-/* The name that git gives a file with these bytes: SHA-1 of "blob <size>\0<bytes>". */
-HONE_NODISCARD hone_err hone_digest_git_blob(hone_str bytes, char hex[HONE_DIGEST_SIZE]);
-
 /* CORRUPT, with both digests, when bytes do not have the one expected: 64 hex digits are a
  * SHA-256, 40 a git blob name, anything else nothing to check. what names the bytes. */
 HONE_NODISCARD hone_err hone_digest_check(hone_str bytes, hone_str expected, const char *what);

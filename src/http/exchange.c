@@ -343,6 +343,8 @@ static void set_pause(hone_exchange *e, unsigned seconds) {
     (void)MHD_set_connection_option(e->connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
 }
 
+static void work_exchange(void *exchange); /* the job of a worker */
+
 /* The body is whole: to the workers. The connection sleeps before a worker can wake it. */
 static enum MHD_Result hand_over(hone_exchange *e) {
     hone_server *server = e->server;
@@ -360,7 +362,7 @@ static enum MHD_Result hand_over(hone_exchange *e) {
         refuse(e, 503, REFUSED_STOPPING);
         return send_refusal(e);
     }
-    hone_err err = hone_jobq_push(server->queue, (hone_job){hone_exchange_work, e});
+    hone_err err = hone_jobq_push(server->queue, (hone_job){work_exchange, e});
     if (!hone_failed(err)) return MHD_YES;
     struct MHD_Response *answer = plain_answer(REFUSED_BUSY);
     if (answer) (void)MHD_add_response_header(answer, "Retry-After", "1");
@@ -422,7 +424,7 @@ void hone_exchange_abandon(hone_exchange *e) {
 
 /* ---- what a handler calls ---- */
 
-void hone_exchange_work(void *arg) {
+static void work_exchange(void *arg) {
     hone_exchange *e = arg;
     hone_server *server = e->server;
     pthread_mutex_lock(&server->lock);

@@ -118,8 +118,6 @@ enum MHD_Result hone_exchange_step(void *server, struct MHD_Connection *connecti
                                    const char *bytes, size_t *size, void **slot);
 void hone_exchange_end(void *server, struct MHD_Connection *connection, void **slot,
                        enum MHD_RequestTerminationCode why);
-/* The job of a worker. */
-void hone_exchange_work(void *exchange);
 /* Answer 503 instead of the handler. server->lock is held. */
 void hone_exchange_abandon(hone_exchange *exchange);
 /* Hand the connection an answer. Takes it over; also when the exchange was abandoned. */

@@ -42,7 +42,8 @@ static size_t wide_of(const hone_weights *w) {
     return w->shapes->chunk > hidden ? w->shapes->chunk : hidden;
 }
 
-size_t hone_tile_scratch_floats(const hone_weights *w) {
+/* What a tile needs of a worker's scratch, laid out by hone_tile_scratch_of. */
+static size_t tile_scratch_floats(const hone_weights *w) {
     size_t bytes = hone_shapes_scratch_bytes(w->shapes) + 2 * hone_shapes_operand_bytes(w->shapes);
     return HONE_TILE_ROWS_MAX * (2 * w->config->hidden + wide_of(w)) + bytes / sizeof(float) +
            wide_of(w) + HONE_LORA_RANK_MAX;
@@ -132,7 +133,7 @@ static void lay_out(walk *w, hone_acts *acts, const hone_weights *weights, const
 
     size_t attention = weights->ops->attention_scratch(longest(batch), c->hidden / c->heads,
                                                        plan->keep);
-    size_t tile = hone_tile_scratch_floats(weights);
+    size_t tile = tile_scratch_floats(weights);
     size_t most = attention > tile ? attention : tile;
     if (plan->keep && hone_gradient_scratch_floats() > most) most = hone_gradient_scratch_floats();
     acts->worker_floats = (most + 15) / 16 * 16;

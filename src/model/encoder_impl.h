@@ -152,9 +152,6 @@ void hone_acts_done(hone_acts *acts);
 HONE_NODISCARD hone_err hone_acts_reserve(hone_acts *acts, const hone_weights *weights,
                                           const hone_pack *batch, size_t workers);
 
-/* What a tile needs of a worker's scratch, laid out by hone_tile_scratch_of. */
-size_t hone_tile_scratch_floats(const hone_weights *weights);
-
 typedef struct hone_dropout_keys {
     uint64_t seed;
     uint32_t step;

@@ -29,8 +29,6 @@ static const hone_isa_table TABLES[] = {
 };
 enum { TABLE_COUNT = sizeof TABLES / sizeof TABLES[0] };
 
-const hone_int8_kernels *hone_int8_best(void) { return hone_isa_choose(TABLES); }
-
 const hone_int8_kernels *hone_int8_find(const char *name) {
     return hone_isa_find(TABLES, TABLE_COUNT, name);
 }
@@ -121,5 +119,5 @@ hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_
 }
 
 hone_err hone_int8_create(size_t k, size_t n, hone_product **out) {
-    return hone_int8_create_with(hone_int8_best(), k, n, out);
+    return hone_int8_create_with(hone_isa_choose(TABLES), k, n, out);
 }

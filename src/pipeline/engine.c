@@ -261,7 +261,8 @@ static hone_err turn(hone_pipelines *p, hone_arena *arena, bool *again) {
     return err;
 }
 
-void hone_engine_turn(hone_pipelines *p, bool *again) {
+/* One look at every execution. *again: something was refused that may go through later. */
+static void take_turn(hone_pipelines *p, bool *again) {
     hone_arena *arena = NULL;
     *again = false;
     hone_err err = hone_arena_create(HONE_ENGINE_ARENA_BYTES, &arena);
@@ -294,7 +295,7 @@ static bool wait_for_news(hone_pipelines *p, bool again) {
 void *hone_engine_work(void *pipelines) {
     hone_pipelines *p = pipelines;
     bool again = false;
-    do hone_engine_turn(p, &again);
+    do take_turn(p, &again);
     while (wait_for_news(p, again));
     return NULL;
 }

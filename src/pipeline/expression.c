@@ -43,7 +43,7 @@ static hone_err bad_reference(hone_str text) {
                         HONE_ARG(text));
 }
 
-hone_err hone_reference_parse(hone_str text, hone_reference *out) {
+static hone_err parse_reference(hone_str text, hone_reference *out) {
     static const struct {
         const char *prefix;
         int kind;
@@ -92,7 +92,7 @@ static hone_err walk(const json_t *value, hone_reference_fn *fn, void *ctx, int 
         hone_reference reference;
         if (!json_is_string(argument))
             return hone_err_new(HONE_E_INVALID, "Get: expected a string");
-        HONE_TRY(hone_reference_parse(hone_json_str(argument), &reference));
+        HONE_TRY(parse_reference(hone_json_str(argument), &reference));
         return fn(ctx, &reference);
     }
     if (key && strcmp(key, "Std:Join") == 0) {
@@ -173,7 +173,7 @@ static hone_err resolve_get(const json_t *argument, const hone_scope *scope, jso
     hone_reference r;
     hone_str text = hone_json_str(argument);
     const json_t *found = NULL;
-    HONE_TRY(hone_reference_parse(text, &r));
+    HONE_TRY(parse_reference(text, &r));
     switch (r.kind) {
     case HONE_REF_PARAMETER:
         found = json_object_getn(scope->parameters, r.name.ptr, r.name.len);

@@ -31,9 +31,6 @@ typedef struct hone_reference {
     hone_str path; /* of a step: what follows its name, "ModelArtifacts.S3ModelArtifacts" */
 } hone_reference;
 
-/* INVALID for what is none of the forms above. */
-HONE_NODISCARD hone_err hone_reference_parse(hone_str text, hone_reference *out);
-
 /* Call fn for every reference inside value, until it fails. INVALID also for a malformed
  * expression, a function that hone does not have, or nesting above the limit. */
 typedef hone_err hone_reference_fn(void *ctx, const hone_reference *reference);

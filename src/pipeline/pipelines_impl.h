@@ -65,8 +65,6 @@ HONE_NODISCARD hone_err hone_step_job_rows_of(hone_pipelines *p, hone_tx *tx, ho
 
 /* --- engine.c ----------------------------------------------------------------------- */
 
-/* One look at every execution. *again: something was refused that may go through later. */
-void hone_engine_turn(hone_pipelines *p, bool *again);
 void *hone_engine_work(void *pipelines);
 
 /* --- steps -------------------------------------------------------------------------- */
@@ -85,9 +83,6 @@ typedef struct hone_step_run {
 HONE_NODISCARD hone_err hone_step_begin_processing(const hone_step_run *run);
 HONE_NODISCARD hone_err hone_step_begin_training(const hone_step_run *run);
 HONE_NODISCARD hone_err hone_step_begin_register(const hone_step_run *run);
-
-/* Queue a job of kind with spec (taken over, also on failure), and write its rows. */
-HONE_NODISCARD hone_err hone_step_queue(const hone_step_run *run, json_t *spec);
 
 /* --- work.c: what jobs/ calls ------------------------------------------------------- */
 

@@ -60,7 +60,8 @@ static hone_err queue(const hone_step_run *run, const json_t *spec) {
     return hone_step_row_begin(run->tx, run->execution->id, run->def, name, work);
 }
 
-hone_err hone_step_queue(const hone_step_run *run, json_t *spec) {
+/* Queue a job of kind with spec (taken over, also on failure), and write its rows. */
+static hone_err queue_spec(const hone_step_run *run, json_t *spec) {
     char name[HONE_JOB_NAME_SIZE];
     make_name(run, name);
     hone_err err = HONE_OK;
@@ -122,8 +123,8 @@ hone_err hone_step_begin_processing(const hone_step_run *run) {
         json_decref(outputs);
         return err;
     }
-    return hone_step_queue(run, json_pack("{s:s, s:o, s:o, s:O*}", "kind", "processing", "inputs",
-                                          inputs, "outputs", outputs, "settings", settings));
+    return queue_spec(run, json_pack("{s:s, s:o, s:o, s:O*}", "kind", "processing", "inputs",
+                                     inputs, "outputs", outputs, "settings", settings));
 }
 
 /* --- Training ----------------------------------------------------------------------- */
@@ -215,5 +216,5 @@ hone_err hone_step_begin_training(const hone_step_run *run) {
         json_decref(spec);
         return err;
     }
-    return hone_step_queue(run, spec);
+    return queue_spec(run, spec);
 }

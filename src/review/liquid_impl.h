@@ -254,8 +254,7 @@ const lq_filter_def *hone_lq_filter_find(hone_str name);
 /* liquid_value.c */
 lq_value hone_lq_text(hone_str text);
 lq_value hone_lq_int(int64_t integer);
-lq_value hone_lq_of_json(const json_t *json); /* NULL gives nil */
-bool hone_lq_is_true(const lq_value *value);
+lq_value hone_lq_of_json(const json_t *json);            /* NULL gives nil */
 bool hone_lq_is_blank(const lq_value *value);            /* nil, false, no content */
 bool hone_lq_number(const lq_value *value, double *out); /* also text that is a number */
 size_t hone_lq_count(const lq_value *value);             /* of items, characters; else 0 */

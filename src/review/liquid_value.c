@@ -35,14 +35,14 @@ lq_value hone_lq_of_json(const json_t *json) {
     return (lq_value){.kind = LQ_JSON, .as.json = json};
 }
 
-bool hone_lq_is_true(const lq_value *v) {
+static bool is_true(const lq_value *v) {
     return v->kind != LQ_NIL && (v->kind != LQ_BOOL || v->as.truth);
 }
 
 bool hone_lq_is_blank(const lq_value *v) {
     if (v->kind == LQ_JSON || v->kind == LQ_LIST || v->kind == LQ_TEXT)
         return hone_lq_count(v) == 0;
-    return !hone_lq_is_true(v) || v->kind == LQ_EMPTY;
+    return !is_true(v) || v->kind == LQ_EMPTY;
 }
 
 bool hone_lq_number(const lq_value *v, double *out) {
@@ -309,7 +309,7 @@ hone_err hone_lq_compare(lq_run *run, lq_op op, const lq_value *a, const lq_valu
     HONE_TRY(hone_lq_work(run, 1));
     switch (op) {
     case LQ_IS:
-        *out = hone_lq_is_true(a);
+        *out = is_true(a);
         return HONE_OK;
     case LQ_CONTAINS:
         return contains(run, a, b, out);

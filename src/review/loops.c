@@ -157,7 +157,8 @@ hone_err hone_loop_start(hone_tx *tx, hone_arena *arena, hone_realm realm, const
 
 /* ---- ends ---- */
 
-hone_err hone_loop_is_live(hone_tx *tx, int64_t loop, bool *out) {
+/* Is somebody at work at it? */
+static hone_err is_live_loop(hone_tx *tx, int64_t loop, bool *out) {
     int64_t count = 0;
     HONE_TRY(hone_tx_int(tx, &count,
                          "SELECT count(*) FROM review_task WHERE loop = ? AND state = 'leased'"
@@ -211,7 +212,7 @@ static bool has_status(const hone_loop *loop, const char *status) {
 hone_err hone_loop_settle(hone_tx *tx, const char *actor, const hone_loop *loop) {
     bool is_live = false;
     if (!has_status(loop, HONE_LOOP_STOPPING)) return HONE_OK;
-    HONE_TRY(hone_loop_is_live(tx, loop->id, &is_live));
+    HONE_TRY(is_live_loop(tx, loop->id, &is_live));
     if (is_live) return HONE_OK;
     return end_loop(tx, actor, loop, HONE_LOOP_STOPPED, "", "", "loop.stopped");
 }
@@ -224,7 +225,7 @@ hone_err hone_loop_stop(hone_tx *tx, hone_arena *arena, const char *actor, hone_
     if (!has_status(&loop, HONE_LOOP_OPEN))
         return hone_err_new(HONE_E_INVALID, "human loop '%s' is %s and cannot be stopped",
                             loop.name, loop.status);
-    HONE_TRY(hone_loop_is_live(tx, loop.id, &is_live));
+    HONE_TRY(is_live_loop(tx, loop.id, &is_live));
     if (!is_live) return end_loop(tx, actor, &loop, HONE_LOOP_STOPPED, "", "", "loop.stopped");
     HONE_TRY(close_tasks(tx, actor, &loop, false));
     HONE_TRY(hone_tx_exec(tx, "UPDATE review_loop SET status = ? WHERE id = ?", "zi",

@@ -16,9 +16,6 @@ json_t *hone_loop_detail(const hone_loop *loop);
 HONE_NODISCARD hone_err hone_loop_note_task(hone_tx *tx, const char *actor, const char *kind,
                                             int64_t task, json_t *detail);
 
-/* Is somebody at work at it? */
-HONE_NODISCARD hone_err hone_loop_is_live(hone_tx *tx, int64_t loop, bool *out);
-
 /* A lease of loop has ended: a loop that was waiting for it is stopped. */
 HONE_NODISCARD hone_err hone_loop_settle(hone_tx *tx, const char *actor, const hone_loop *loop);
 

@@ -87,8 +87,6 @@ void hone_remote_close(hone_remote *remote) {
 
 hone_arena *hone_remote_arena(hone_remote *remote) { return remote->arena; }
 
-const char *hone_remote_url(const hone_remote *remote) { return remote->url; }
-
 /* ---- what the server refuses ---- */
 
 /* The service's name for an error and its sentence, however the protocol writes them. */

@@ -49,7 +49,6 @@ void hone_remote_close(hone_remote *remote);
 
 /* Lives as long as the remote: for what a command keeps. */
 hone_arena *hone_remote_arena(hone_remote *remote);
-const char *hone_remote_url(const hone_remote *remote);
 
 /* Call an operation of the SageMaker service, "CreateModel". out NULL = the answer is dropped. */
 HONE_NODISCARD hone_err hone_remote_op(hone_remote *remote, const char *operation, json_t *in,

@@ -65,8 +65,7 @@ extern const hone_int8_kernels hone_int8_avx2;
 extern const hone_int8_kernels hone_int8_avx512;
 extern const hone_int8_kernels hone_int8_avx512_vnni;
 
-/* The widest that runs; the one of that name, or NULL when it does not run. */
-const hone_int8_kernels *hone_int8_best(void);
+/* Those of that name; NULL when they do not run. */
 const hone_int8_kernels *hone_int8_find(const char *name);
 
 #endif
