@@ -21,20 +21,6 @@ enum {
 
 static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory for settings"); }
 
-hone_err hone_settings_data(hone_arena *arena, const char *flag, const char **out) {
-    const char *said = flag ? flag : hone_env("HONE_DATA");
-    const char *share = hone_env("XDG_DATA_HOME"), *home = hone_env("HOME");
-    if (said)
-        *out = hone_arena_strdup(arena, hone_str_of(said));
-    else if (share)
-        *out = hone_path_join(arena, share, "hone");
-    else if (home)
-        *out = hone_path_join(arena, home, ".local/share/hone");
-    else
-        return hone_err_new(HONE_E_INVALID, "no folder for the data: give --data DIR");
-    return *out ? HONE_OK : no_memory();
-}
-
 bool hone_settings_is_loopback(const char *address) {
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
@@ -226,7 +212,7 @@ hone_err hone_settings_load(hone_arena *arena, const hone_settings_flags *flags,
         .max_queue_ms = HONE_BATCHER_PATIENCE_MS,
         .batch_delay_us = HONE_BATCHER_DELAY_US,
     };
-    HONE_TRY(hone_settings_data(arena, flags->data, &s.data));
+    HONE_TRY(hone_env_data(arena, flags->data, &s.data));
     if (flags->config) HONE_TRY(take_file(arena, flags->config, &s));
     if (flags->dtype) HONE_TRY(hone_dtype_parse(flags->dtype, &s.dtype));
     if (flags->listen) HONE_TRY(parse_listen(arena, hone_str_of(flags->listen), &s));

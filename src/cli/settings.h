@@ -50,10 +50,6 @@ typedef struct hone_settings_flags {
     size_t threads, jobs, max_queue_ms, batch_delay_us;
 } hone_settings_flags;
 
-/* The folder that is used when nobody names one: $HONE_DATA, else $XDG_DATA_HOME/hone, else
- * ~/.local/share/hone. INVALID when none of them is set. */
-HONE_NODISCARD hone_err hone_settings_data(hone_arena *arena, const char *flag, const char **out);
-
 /* INVALID names the key or flag; NOT_FOUND for no such file; INVALID for listening beyond
  * loopback without TLS or allow_plain_http. */
 HONE_NODISCARD hone_err hone_settings_load(hone_arena *arena, const hone_settings_flags *flags,

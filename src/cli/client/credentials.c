@@ -91,19 +91,6 @@ static hone_err load(hone_arena *arena, const char *path, hone_credentials *out)
     return HONE_OK;
 }
 
-/* Where `hone serve` keeps its data unless told otherwise: DIR/credentials there. */
-static hone_err default_file(hone_arena *arena, const char **out) {
-    const char *data = hone_env("HONE_DATA");
-    const char *share = hone_env("XDG_DATA_HOME");
-    const char *home = hone_env("HOME");
-    const char *base = data ? data : share ? share : home;
-    const char *below = data    ? "credentials"
-                        : share ? "hone/credentials"
-                                : ".local/share/hone/credentials";
-    *out = base ? hone_path_join(arena, base, below) : NULL;
-    return !base || *out ? HONE_OK : no_memory();
-}
-
 static hone_err without_slash(hone_arena *arena, hone_credentials *c) {
     size_t len = strlen(c->endpoint_url);
     while (len > 0 && c->endpoint_url[len - 1] == '/') len--;
@@ -128,8 +115,11 @@ static hone_err find_named(hone_arena *arena, const char *data, const char *name
 }
 
 static hone_err find_default(hone_arena *arena, hone_credentials *out) {
-    const char *path = NULL;
-    HONE_TRY(default_file(arena, &path));
+    const char *data = NULL;
+    hone_err err = hone_env_data(arena, NULL, &data);
+    if (err.code == HONE_E_NOMEM) return err;
+    const char *path = data ? hone_path_join(arena, data, "credentials") : NULL;
+    if (data && !path) return no_memory();
     if (!path || !hone_file_exists(path))
         return hone_err_new(HONE_E_NOT_FOUND,
                             "no credentials: give --data DIR (the folder of hone serve), or set "
