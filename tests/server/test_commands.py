@@ -96,7 +96,7 @@ class Commands(ServerCase):
         self.assertEqual({run['PipelineExecutionStatus'] for run in runs[:2]}, {'Succeeded'})  # the newest
         run = runs[0]['PipelineExecutionArn'].rsplit('/', 1)[1]
         self.assertIn('FineTune', self.ok('runs', 'show', run).stdout)
-        self.assertRegex(self.ok('endpoints').stdout, r'sentiment +InService +sentiment:2 +\d+ +0')
+        self.assertRegex(self.ok('endpoints').stdout, r'sentiment +InService +sentiment:2 +f32 +\d+ +0')
         self.assertEqual(self.json('models', 'show', 'sentiment:2')['ModelPackageVersion'], 2)
         self.assertIn('crew', self.ok('teams').stdout)
         self.assertIn('bob', self.ok('users').stdout)
