@@ -7,11 +7,9 @@
 #include "base/id.h"
 #include "base/utf8.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -129,32 +127,9 @@ hone_err hone_password_check(hone_accounts *accounts, const char *hash, hone_str
 
 /* --- files that only their owner reads ---------------------------------------------- */
 
-static hone_err file_err(const char *doing, const char *path) {
-    if (errno == ENOSPC || errno == EDQUOT)
-        return hone_err_new(HONE_E_FULL, "no space left on the disk to %s '%s'", doing, path);
-    return hone_err_new(HONE_E_IO, "%s '%s': %s", doing, path, strerror(errno));
-}
-
 static hone_err write_synced(int fd, const char *path, hone_str bytes) {
-    for (size_t done = 0; done < bytes.len;) {
-        ssize_t n = write(fd, bytes.ptr + done, bytes.len - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return file_err("write", path);
-        done += (size_t)n;
-    }
-    return fsync(fd) == 0 ? HONE_OK : file_err("sync", path);
-}
-
-static hone_err sync_folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-    if (!folder) return hone_account_no_memory();
-    hone_err err = HONE_OK;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) err = file_err("sync", folder);
-    if (fd >= 0) (void)close(fd); /* read-only, nothing to lose */
-    free(folder);
-    return err;
+    if (!hone_fd_write(fd, bytes)) return hone_file_err("write", path);
+    return fsync(fd) == 0 ? HONE_OK : hone_file_err("sync", path);
 }
 
 /* base/file.h leaves the mode to the umask; here nobody else may read it at any instant. */
@@ -163,13 +138,13 @@ hone_err hone_private_save(const char *path, hone_str bytes) {
     if (asprintf(&temporary, "%s.new", path) < 0) return hone_account_no_memory();
     (void)unlink(temporary); /* left by a killed process; may have any mode */
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    hone_err err = fd < 0 ? file_err("create", path) : write_synced(fd, path, bytes);
-    if (fd >= 0 && close(fd) != 0 && !hone_failed(err)) err = file_err("write", path);
-    if (!hone_failed(err) && rename(temporary, path) != 0) err = file_err("rename to", path);
+    hone_err err = fd < 0 ? hone_file_err("create", path) : write_synced(fd, path, bytes);
+    if (fd >= 0 && close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", path);
+    if (!hone_failed(err) && rename(temporary, path) != 0) err = hone_file_err("rename to", path);
     if (hone_failed(err))
         (void)unlink(temporary); /* the error matters more */
     else
-        err = sync_folder_of(path);
+        err = hone_folder_sync_above(path);
     free(temporary);
     return err;
 }

@@ -6,8 +6,8 @@
 #include "api/s3_impl.h"
 
 #include "api/aws_chunked.h"
+#include "base/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <strings.h>
@@ -116,7 +116,7 @@ static hone_err open_sink(const s3_call *s, sink *to, s3_body *out) {
     if (!kept) return hone_err_new(HONE_E_NOMEM, "no memory for a body");
     HONE_TRY(hone_arena_defer(s->call->arena, remove_file, kept));
     to->fd = open(kept, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (to->fd < 0) return hone_err_new(HONE_E_IO, "create '%s': %s", kept, strerror(errno));
+    if (to->fd < 0) return hone_file_err("create", kept);
     to->path = out->path = kept;
     return HONE_OK;
 }
@@ -128,15 +128,7 @@ static hone_err write_piece(sink *to, hone_str piece, s3_body *out) {
         out->bytes.len += piece.len;
         return HONE_OK;
     }
-    while (piece.len > 0) {
-        ssize_t n = write(to->fd, piece.ptr, piece.len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            return hone_err_new(errno == ENOSPC || errno == EDQUOT ? HONE_E_FULL : HONE_E_IO,
-                                "write '%s': %s", to->path, strerror(errno));
-        piece = (hone_str){piece.ptr + n, piece.len - (size_t)n};
-    }
-    return HONE_OK;
+    return hone_fd_write(to->fd, piece) ? HONE_OK : hone_file_err("write", to->path);
 }
 
 static hone_err write_pieces(sink *to, hone_str *rest, sums *sum, s3_body *out) {
@@ -155,8 +147,7 @@ static hone_err unframe(s3_call *s, sums *sum, const char *name, s3_body *out, h
     hone_str rest = s->call->request->body;
     HONE_TRY(open_sink(s, &to, out));
     hone_err err = write_pieces(&to, &rest, sum, out);
-    if (to.fd >= 0 && close(to.fd) != 0 && !hone_failed(err))
-        err = hone_err_new(HONE_E_IO, "write '%s': %s", to.path, strerror(errno));
+    if (to.fd >= 0 && close(to.fd) != 0 && !hone_failed(err)) err = hone_file_err("write", to.path);
     HONE_TRY(err);
     for (;;) {
         hone_str key, value;

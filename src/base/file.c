@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static hone_err io_err(const char *doing, const char *path) {
+hone_err hone_file_err(const char *doing, const char *path) {
+    if (errno == ENOSPC || errno == EDQUOT)
+        return hone_err_new(HONE_E_FULL, "%s '%s': no space left on the disk", doing, path);
     hone_code code = errno == ENOENT || errno == ENOTDIR ? HONE_E_NOT_FOUND : HONE_E_IO;
     return hone_err_new(code, "%s '%s': %s", doing, path, strerror(errno));
 }
@@ -18,11 +21,11 @@ static hone_err io_err(const char *doing, const char *path) {
 /* Open a regular file to read and tell its size. */
 static hone_err open_regular(const char *path, int *fd, size_t *size_bytes) {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for a writer */
-    if (*fd < 0) return io_err("open", path);
+    if (*fd < 0) return hone_file_err("open", path);
     struct stat st;
     hone_err err = HONE_OK;
     if (fstat(*fd, &st) != 0)
-        err = io_err("stat", path);
+        err = hone_file_err("stat", path);
     else if (!S_ISREG(st.st_mode))
         err = hone_err_new(HONE_E_INVALID, "'%s' is no file", path);
     if (hone_failed(err)) {
@@ -41,7 +44,7 @@ hone_err hone_map_open(const char *path, hone_map *out) {
     hone_err err = HONE_OK;
     if (size_bytes > 0) {
         ptr = mmap(NULL, size_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (ptr == MAP_FAILED) err = io_err("map", path);
+        if (ptr == MAP_FAILED) err = hone_file_err("map", path);
     }
     (void)close(fd); /* the map stays */
     if (hone_failed(err)) return err;
@@ -68,7 +71,7 @@ static hone_err read_all(int fd, const char *path, char *ptr, size_t size_bytes)
     while (got < size_bytes) {
         ssize_t n = read(fd, ptr + got, size_bytes - got);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return io_err("read", path);
+        if (n < 0) return hone_file_err("read", path);
         if (n == 0) return hone_err_new(HONE_E_IO, "read '%s': it shrank while being read", path);
         got += (size_t)n;
     }
@@ -112,29 +115,25 @@ hone_err hone_folder_make(const char *path, unsigned mode) {
         memcpy(part, path, i);
         part[i] = '\0';
         if (mkdir(part, mode) == 0 || errno == EEXIST) continue;
-        bool full = errno == ENOSPC || errno == EDQUOT;
-        return hone_err_new(full ? HONE_E_FULL : HONE_E_IO, "make folder '%s': %s", part,
-                            strerror(errno));
+        return hone_file_err("make folder", part);
     }
     return HONE_OK;
 }
 
-/* fsync what path names: a file, or a folder so that names in it last. */
-static hone_err sync_path(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return io_err("open", path);
-    hone_err err = fsync(fd) == 0 ? HONE_OK : io_err("sync", path);
+hone_err hone_folder_sync(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return hone_file_err("open", path);
+    hone_err err = fsync(fd) == 0 ? HONE_OK : hone_file_err("sync", path);
     (void)close(fd); /* read-only, nothing to lose */
     return err;
 }
 
-/* fsync the folder that path lies in. */
-static hone_err sync_parent(const char *path) {
+hone_err hone_folder_sync_above(const char *path) {
     const char *slash = strrchr(path, '/');
-    if (!slash) return sync_path(".");
+    if (!slash) return hone_folder_sync(".");
     char *parent = strndup(path, slash == path ? 1 : (size_t)(slash - path));
     if (!parent) return hone_err_new(HONE_E_NOMEM, "no memory for a path");
-    hone_err err = sync_path(parent);
+    hone_err err = hone_folder_sync(parent);
     free(parent);
     return err;
 }
@@ -147,6 +146,27 @@ bool hone_fd_write(int fd, hone_str bytes) {
         done += (size_t)n;
     }
     return true;
+}
+
+static hone_err copy_bytes(int in, int out, const char *to) {
+    enum { PIECE_BYTES = 16 << 20 };
+    for (;;) {
+        ssize_t n = sendfile(out, in, NULL, PIECE_BYTES);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return hone_file_err("write", to);
+        if (n == 0) break;
+    }
+    return fsync(out) == 0 ? HONE_OK : hone_file_err("sync", to);
+}
+
+hone_err hone_file_copy(const char *from, const char *to, unsigned mode) {
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0) return hone_file_err("open", from);
+    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    hone_err err = out < 0 ? hone_file_err("create", to) : copy_bytes(in, out, to);
+    if (out >= 0 && close(out) != 0 && !hone_failed(err)) err = hone_file_err("write", to);
+    (void)close(in); /* read-only, nothing to lose */
+    return err;
 }
 
 static int make_file(const char *path) {
@@ -172,7 +192,7 @@ static hone_err make_beside(const char *path, int (*make)(const char *path), cha
         free(candidate);
         if (errno != EEXIST) break;
     }
-    return io_err("create", path);
+    return hone_file_err("create", path);
 }
 
 hone_err hone_file_save(const char *path, hone_str bytes) {
@@ -185,14 +205,14 @@ hone_err hone_file_save_parts(const char *path, const hone_str *parts, size_t co
     HONE_TRY(make_beside(path, make_file, &temporary, &fd));
     hone_err err = HONE_OK;
     for (size_t i = 0; i < count && !hone_failed(err); i++)
-        if (!hone_fd_write(fd, parts[i])) err = io_err("write", path);
-    if (!hone_failed(err) && fsync(fd) != 0) err = io_err("sync", path);
-    if (close(fd) != 0 && !hone_failed(err)) err = io_err("write", path);
-    if (!hone_failed(err) && rename(temporary, path) != 0) err = io_err("rename to", path);
+        if (!hone_fd_write(fd, parts[i])) err = hone_file_err("write", path);
+    if (!hone_failed(err) && fsync(fd) != 0) err = hone_file_err("sync", path);
+    if (close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", path);
+    if (!hone_failed(err) && rename(temporary, path) != 0) err = hone_file_err("rename to", path);
     if (hone_failed(err))
         (void)unlink(temporary); /* the error matters more */
     else
-        err = sync_parent(path);
+        err = hone_folder_sync_above(path);
     free(temporary);
     return err;
 }
@@ -217,14 +237,14 @@ static void remove_flat(const char *path) {
 /* fsync the files of a flat folder, whoever wrote them, and then the folder. */
 static hone_err sync_flat(const char *path) {
     DIR *dir = opendir(path);
-    if (!dir) return io_err("open folder", path);
+    if (!dir) return hone_file_err("open folder", path);
     hone_err err = HONE_OK;
     for (const char *name; !hone_failed(err) && (name = next_name(dir));) {
         int fd = openat(dirfd(dir), name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0 || fsync(fd) != 0) err = io_err("sync", name);
+        if (fd < 0 || fsync(fd) != 0) err = hone_file_err("sync", name);
         if (fd >= 0) (void)close(fd); /* read-only, nothing to lose */
     }
-    if (!hone_failed(err) && fsync(dirfd(dir)) != 0) err = io_err("sync", path);
+    if (!hone_failed(err) && fsync(dirfd(dir)) != 0) err = hone_file_err("sync", path);
     (void)closedir(dir);
     return err;
 }
@@ -233,7 +253,7 @@ static hone_err sync_flat(const char *path) {
 static hone_err check_replaceable(const char *path) {
     DIR *dir = opendir(path);
     if (!dir && errno == ENOENT) return HONE_OK;
-    if (!dir && errno != ENOTDIR) return io_err("open folder", path);
+    if (!dir && errno != ENOTDIR) return hone_file_err("open folder", path);
     bool is_empty = dir != NULL, is_model = false, is_flat = true;
     for (const char *name; dir && (name = next_name(dir));) {
         struct stat st;
@@ -280,15 +300,15 @@ void hone_newdir_abort(hone_newdir *dir) {
 /* Rename path to final; a folder that stands there steps aside first, and is then deleted. */
 static hone_err put_in_place(const hone_newdir *dir) {
     if (rename(dir->path, dir->final) == 0) return HONE_OK; /* nothing there, or nothing in it */
-    if (errno != ENOTEMPTY && errno != EEXIST) return io_err("rename to", dir->final);
+    if (errno != ENOTEMPTY && errno != EEXIST) return hone_file_err("rename to", dir->final);
     char *old = NULL;
     if (asprintf(&old, "%s.old", dir->path) < 0)
         return hone_err_new(HONE_E_NOMEM, "no memory for a path");
     hone_err err = HONE_OK;
     if (rename(dir->final, old) != 0) {
-        err = io_err("replace folder", dir->final);
+        err = hone_file_err("replace folder", dir->final);
     } else if (rename(dir->path, dir->final) != 0) {
-        err = io_err("rename to", dir->final);
+        err = hone_file_err("rename to", dir->final);
         (void)rename(old, dir->final); /* put it back; err tells the rest */
     } else {
         remove_flat(old);
@@ -305,7 +325,7 @@ hone_err hone_newdir_commit(hone_newdir *dir) {
         hone_newdir_abort(dir);
         return err;
     }
-    err = sync_parent(dir->final);
+    err = hone_folder_sync_above(dir->final);
     newdir_done(dir);
     return err;
 }

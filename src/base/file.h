@@ -12,6 +12,9 @@
 
 #include <stdbool.h>
 
+/* "<doing> '<path>': <why>" for errno. FULL for a full disk or quota, NOT_FOUND, else IO. */
+hone_err hone_file_err(const char *doing, const char *path);
+
 /* A file mapped read-only. Shared pages: several maps of one file cost one. */
 typedef struct hone_map {
     hone_str bytes;
@@ -29,7 +32,7 @@ void hone_map_release(const hone_map *map);
 HONE_NODISCARD hone_err hone_file_load(hone_arena *arena, const char *path, size_t limit_bytes,
                                        hone_str *out);
 
-/* Replace path by bytes in one step, fsynced. IO, also for a full disk. */
+/* Replace path by bytes in one step, fsynced. FULL for a full disk, else IO. */
 HONE_NODISCARD hone_err hone_file_save(const char *path, hone_str bytes);
 
 /* The same of count runs of bytes, one behind the other, never joined in memory. */
@@ -38,6 +41,9 @@ HONE_NODISCARD hone_err hone_file_save_parts(const char *path, const hone_str *p
 /* All of bytes to an open file; false with errno when it takes no more. */
 HONE_NODISCARD bool hone_fd_write(int fd, hone_str bytes);
 
+/* A copy of a file under a new name, fsynced. What a failure leaves there is the caller's. */
+HONE_NODISCARD hone_err hone_file_copy(const char *from, const char *to, unsigned mode);
+
 /* "dir/name" in the arena; NULL at its limit. */
 char *hone_path_join(hone_arena *arena, const char *dir, const char *name);
 
@@ -45,6 +51,10 @@ bool hone_file_exists(const char *path);
 
 /* Make the folder and those above it that are missing. FULL for a full disk, else IO. */
 HONE_NODISCARD hone_err hone_folder_make(const char *path, unsigned mode);
+
+/* fsync a folder, so that the names in it last; and the one that path lies in. */
+HONE_NODISCARD hone_err hone_folder_sync(const char *path);
+HONE_NODISCARD hone_err hone_folder_sync_above(const char *path);
 
 /* A folder in the making, beside where it will stand:
  *

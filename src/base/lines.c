@@ -9,6 +9,7 @@
 #include "base/lines.h"
 
 #include "base/buf.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,9 +44,7 @@ struct hone_lines {
 hone_err hone_lines_open(const char *path, size_t limit_bytes, hone_lines **out) {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return hone_err_new(errno == ENOENT ? HONE_E_NOT_FOUND : HONE_E_IO, "open '%s': %s", path,
-                            strerror(errno));
+    if (fd < 0) return hone_file_err("open", path);
     hone_lines *lines = calloc(1, sizeof *lines);
     if (lines) lines->name = strdup(is_stdin ? "standard input" : path);
     if (!lines || !lines->name) {

@@ -13,14 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory for a path"); }
-
-static hone_err io_err(const char *doing, const char *path) {
-    return hone_err_new(HONE_E_IO, "%s '%s': %s", doing, path, strerror(errno));
-}
 
 /* The folder and what to put behind it; false when nothing says where the cache is. */
 static bool find_root(const char *flag, const char **folder, const char **below) {
@@ -74,7 +69,7 @@ hone_err hone_cache_open(hone_arena *arena, const char *root, const char *kind, 
 
 static hone_err take_lock(hone_cache_entry *entry) {
     int fd = open(entry->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) return io_err("create", entry->lock);
+    if (fd < 0) return hone_file_err("create", entry->lock);
     int rc = flock(fd, LOCK_EX | LOCK_NB);
     if (rc != 0 && errno == EWOULDBLOCK) {
         fprintf(stderr, "another hone is fetching '%s': waiting for it\n", entry->dir);
@@ -82,7 +77,7 @@ static hone_err take_lock(hone_cache_entry *entry) {
         while (rc != 0 && errno == EINTR);
     }
     if (rc != 0) {
-        hone_err err = io_err("lock", entry->lock);
+        hone_err err = hone_file_err("lock", entry->lock);
         (void)close(fd); /* nothing was written */
         return err;
     }
@@ -104,24 +99,15 @@ static bool is_ours(const char *name) {
 /* Delete from a folder the files that an entry has, or those that it has not. */
 static hone_err clear(const char *path, bool ours) {
     DIR *dir = opendir(path);
-    if (!dir) return io_err("open", path);
+    if (!dir) return hone_file_err("open", path);
     hone_err err = HONE_OK;
     for (const struct dirent *entry; !hone_failed(err) && (entry = readdir(dir));) {
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
         if (is_ours(name) != ours) continue;
-        if (unlinkat(dirfd(dir), name, 0) != 0) err = io_err("clear", path);
+        if (unlinkat(dirfd(dir), name, 0) != 0) err = hone_file_err("clear", path);
     }
     (void)closedir(dir); /* nothing to lose */
-    return err;
-}
-
-/* fsync a folder, so that the names in it last. */
-static hone_err sync_dir(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return io_err("open", path);
-    hone_err err = fsync(fd) == 0 ? HONE_OK : io_err("sync", path);
-    (void)close(fd); /* read-only, nothing to lose */
     return err;
 }
 
@@ -130,11 +116,10 @@ hone_err hone_cache_commit(hone_arena *arena, hone_cache_entry *entry) {
     HONE_TRY(hone_checkpoint_save_sums(arena, entry->partial)); /* and fsync the folder */
     if (hone_file_exists(entry->dir)) {
         HONE_TRY(clear(entry->dir, true));
-        if (rmdir(entry->dir) != 0) return io_err("replace", entry->dir);
+        if (rmdir(entry->dir) != 0) return hone_file_err("replace", entry->dir);
     }
-    if (rename(entry->partial, entry->dir) != 0) return io_err("rename to", entry->dir);
-    const char *parent = hone_path_join(arena, entry->dir, "..");
-    return parent ? sync_dir(parent) : no_memory();
+    if (rename(entry->partial, entry->dir) != 0) return hone_file_err("rename to", entry->dir);
+    return hone_folder_sync_above(entry->dir);
 }
 
 void hone_cache_close(hone_cache_entry *entry) {

@@ -7,12 +7,7 @@
 #include "model/config.h"
 #include "model/model.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { CONFIG_LIMIT_BYTES = 32 << 20, TOKENIZER_LIMIT_BYTES = 64 << 20, SUMS_LIMIT_BYTES = 4096 };
 
@@ -148,40 +143,13 @@ hone_err hone_checkpoint_check_sums(hone_arena *arena, const char *dir) {
 
 /* ---- copying ---- */
 
-static hone_err copy_err(const char *doing, const char *path) {
-    hone_code code = errno == ENOENT ? HONE_E_NOT_FOUND : HONE_E_IO;
-    return hone_err_new(code, "%s '%s': %s", doing, path, strerror(errno));
-}
-
-/* Copy all of in to the new file out, and see it safe on the disk. */
-static hone_err copy_bytes(int in, int out, const char *to) {
-    enum { PIECE_BYTES = 16 << 20 };
-    for (;;) {
-        ssize_t n = sendfile(out, in, NULL, PIECE_BYTES);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return copy_err("write", to);
-        if (n == 0) break;
-    }
-    return fsync(out) == 0 ? HONE_OK : copy_err("sync", to);
-}
-
-static hone_err copy_file(const char *from, const char *to) {
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    if (in < 0) return copy_err("open", from);
-    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    hone_err err = out < 0 ? copy_err("create", to) : copy_bytes(in, out, to);
-    if (out >= 0 && close(out) != 0 && !hone_failed(err)) err = copy_err("write", to);
-    (void)close(in); /* read-only, nothing to lose */
-    return err;
-}
-
 static hone_err copy_into(hone_arena *arena, const char *from, const char *to) {
     for (size_t i = 0; i < HONE_CHECKPOINT_FILES; i++) {
         const hone_checkpoint_file *file = &hone_checkpoint_files[i];
         const char *source = hone_path_join(arena, from, file->name);
         const char *target = hone_path_join(arena, to, file->name);
         if (!source || !target) return no_memory();
-        hone_err err = copy_file(source, target);
+        hone_err err = hone_file_copy(source, target, 0644);
         if (err.code == HONE_E_NOT_FOUND && !file->is_required) continue;
         if (hone_failed(err)) return err;
     }

@@ -225,16 +225,12 @@ typedef struct weights {
     bool is_metered;
 } weights;
 
-static hone_err weights_io_err(const char *doing, const char *path) {
-    return hone_err_new(HONE_E_IO, "%s '%s': %s", doing, path, strerror(errno));
-}
-
 /* Forget the bytes so far. */
 static hone_err weights_restart(weights *w) {
     w->start_bytes = 0;
     w->etag = (hone_str){NULL, 0};
     (void)unlink(w->etag_path); /* it may not be there */
-    return ftruncate(w->fd, 0) == 0 ? HONE_OK : weights_io_err("truncate", w->incomplete);
+    return ftruncate(w->fd, 0) == 0 ? HONE_OK : hone_file_err("truncate", w->incomplete);
 }
 
 static hone_err weights_open(weights *w) {
@@ -245,11 +241,11 @@ static hone_err weights_open(weights *w) {
     if (!w->path || !w->incomplete || !w->etag_path) return no_memory();
     /* Whole weights of a call that broke off just before its end are a part like another. */
     if (rename(w->path, w->incomplete) != 0 && errno != ENOENT)
-        return weights_io_err("rename", w->path);
+        return hone_file_err("rename", w->path);
     w->fd = open(w->incomplete, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (w->fd < 0) return weights_io_err("create", w->incomplete);
+    if (w->fd < 0) return hone_file_err("create", w->incomplete);
     struct stat st;
-    if (fstat(w->fd, &st) != 0) return weights_io_err("stat", w->incomplete);
+    if (fstat(w->fd, &st) != 0) return hone_file_err("stat", w->incomplete);
     hone_err err = hone_file_load(arena, w->etag_path, 256, &w->etag);
     bool is_known = !hone_failed(err) && w->etag.len > 0 && st.st_size > 0;
     w->start_bytes = is_known ? st.st_size : 0;
@@ -262,9 +258,9 @@ static hone_err reserve_room(const weights *w) {
     int rc = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, w->total_bytes);
     if (rc == 0 || errno != ENOSPC) return HONE_OK; /* not every file system can: try it */
     if (ftruncate(w->fd, w->start_bytes) != 0)      /* give back what part there was */
-        return weights_io_err("truncate", w->incomplete);
-    return hone_err_new(HONE_E_IO, "no room for the %.1f MB of '%s': %s",
-                        (double)w->total_bytes / 1e6, w->incomplete, strerror(ENOSPC));
+        return hone_file_err("truncate", w->incomplete);
+    return hone_err_new(HONE_E_FULL, "no space left on the disk for the %.1f MB of '%s'",
+                        (double)w->total_bytes / 1e6, w->incomplete);
 }
 
 /* The hub's answer, before any byte: the same file as the part's? Then remember which. */
@@ -302,7 +298,7 @@ static void on_weights_progress(void *arg, int64_t done_bytes) {
 /* How much is there now; whole when it is all of it. */
 static hone_err weights_measure(weights *w, bool has_ended, bool *is_whole) {
     struct stat st;
-    if (fstat(w->fd, &st) != 0) return weights_io_err("stat", w->incomplete);
+    if (fstat(w->fd, &st) != 0) return hone_file_err("stat", w->incomplete);
     if (w->total_bytes >= 0 && st.st_size > w->total_bytes) {
         HONE_TRY(weights_restart(w));
         return hone_err_new(HONE_E_CORRUPT, "'%s' came with %lld bytes, the hub says %lld",
@@ -320,6 +316,7 @@ static hone_err weights_measure(weights *w, bool has_ended, bool *is_whole) {
 /* One request for what is missing. *is_whole when nothing is missing any more. */
 static hone_err weights_try(weights *w, const char *url, bool *is_whole) {
     hone_http_file file = {.fd = w->fd,
+                           .path = w->incomplete,
                            .start_bytes = w->start_bytes,
                            .limit_bytes = w->file->limit_bytes,
                            .on_progress = on_weights_progress};
@@ -345,7 +342,7 @@ static hone_err weights_try(weights *w, const char *url, bool *is_whole) {
 /* Whole bytes become the file, if their digest is right. */
 static hone_err weights_accept(weights *w) {
     hone_map map;
-    if (fsync(w->fd) != 0) return weights_io_err("sync", w->incomplete);
+    if (fsync(w->fd) != 0) return hone_file_err("sync", w->incomplete);
     HONE_TRY(hone_map_open(w->incomplete, &map));
     hone_err err = hone_digest_check(map.bytes, w->etag, w->file->name);
     if (!hone_failed(err) && w->hub->model->sha256)
@@ -356,7 +353,7 @@ static hone_err weights_accept(weights *w) {
         (void)unlink(w->etag_path);
         return hone_err_wrap(err, "model '%s', download deleted", w->hub->model->name);
     }
-    if (rename(w->incomplete, w->path) != 0) return weights_io_err("rename to", w->path);
+    if (rename(w->incomplete, w->path) != 0) return hone_file_err("rename to", w->path);
     return HONE_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "account/account.h"
 #include "api/api.h"
 #include "api/events.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/cache.h"
 #include "cli/commands.h"
@@ -20,10 +21,8 @@
 #include "serve/fleet.h"
 #include "store/tags.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 enum { STOP_GRACE_MS = 10000, SETTINGS_BYTES_MAX = 1 << 20 };
 
@@ -69,27 +68,13 @@ static hone_err parse(int argc, char **argv, hone_settings_flags *flags, bool *h
 
 static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory to serve"); }
 
-/* Make dir and the folders above it. */
-static hone_err make_folders(hone_arena *arena, const char *dir) {
-    char *path = hone_arena_strdup(arena, hone_str_of(dir));
-    if (!path) return no_memory();
-    for (char *slash = path; slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash) *slash = '\0';
-        if (*path && mkdir(path, 0700) != 0 && errno != EEXIST)
-            return hone_err_new(HONE_E_IO, "make folder '%s': %s", path, strerror(errno));
-        if (slash) *slash = '/';
-    }
-    return HONE_OK;
-}
-
 static hone_err make_places(house *h) {
     const char *dir = h->settings.data;
-    HONE_TRY(make_folders(h->arena, dir));
+    HONE_TRY(hone_folder_make(dir, 0700));
     h->spool = hone_path_join(h->arena, dir, "spool");
     h->credentials = hone_path_join(h->arena, dir, "credentials");
     if (!h->spool || !h->credentials) return no_memory();
-    return make_folders(h->arena, h->spool);
+    return hone_folder_make(h->spool, 0700);
 }
 
 static void note_review(hone_err err) { hone_log("event=review.failed error=%s", err.msg); }

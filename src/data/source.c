@@ -2,6 +2,7 @@
 #include "data/source.h"
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -70,9 +71,7 @@ hone_err hone_source_load(hone_arena *arena, const char *path, size_t limit_byte
     HONE_TRY(hone_arena_defer(arena, release_buf, buf));
 
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return hone_err_new(errno == ENOENT ? HONE_E_NOT_FOUND : HONE_E_IO, "open '%s': %s", path,
-                            strerror(errno));
+    if (fd < 0) return hone_file_err("open", path);
     gzFile file = gzdopen(fd, "rb");
     if (!file) {
         (void)close(fd); /* read-only, nothing to lose */

@@ -8,6 +8,8 @@
  * sent the token and whose headers count. */
 #include "http/client.h"
 
+#include "base/file.h"
+
 #include <curl/curl.h>
 
 #include <assert.h>
@@ -164,11 +166,11 @@ static size_t on_header(const char *bytes, size_t one, size_t count, void *arg) 
     return 0;
 }
 
-static hone_err write_at(int fd, int64_t offset, hone_str bytes) {
+static hone_err write_at(const hone_http_file *file, int64_t offset, hone_str bytes) {
     for (size_t done = 0; done < bytes.len;) {
-        ssize_t n = pwrite(fd, bytes.ptr + done, bytes.len - done, offset + (int64_t)done);
+        ssize_t n = pwrite(file->fd, bytes.ptr + done, bytes.len - done, offset + (int64_t)done);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return hone_err_new(HONE_E_IO, "write: %s", strerror(errno));
+        if (n < 0) return hone_file_err("write", file->path);
         done += (size_t)n;
     }
     return HONE_OK;
@@ -185,9 +187,7 @@ static hone_err place_body(exchange *x) {
             return hone_err_new(HONE_E_CORRUPT, "'%s' sent another range than byte %lld on",
                                 x->request->url, (long long)file->start_bytes);
     }
-    if (ftruncate(file->fd, x->offset) != 0)
-        return hone_err_new(HONE_E_IO, "truncate: %s", strerror(errno));
-    return HONE_OK;
+    return ftruncate(file->fd, x->offset) == 0 ? HONE_OK : hone_file_err("truncate", file->path);
 }
 
 static hone_err put_file(exchange *x, hone_str bytes) {
@@ -197,7 +197,7 @@ static hone_err put_file(exchange *x, hone_str bytes) {
     if ((int64_t)bytes.len > file->limit_bytes - x->offset)
         return hone_err_new(HONE_E_FULL, "'%s' sends more than %lld bytes", x->request->url,
                             (long long)file->limit_bytes);
-    HONE_TRY(write_at(file->fd, x->offset, bytes));
+    HONE_TRY(write_at(file, x->offset, bytes));
     x->offset += (int64_t)bytes.len;
     if (file->on_progress) file->on_progress(x->request->arg, x->offset);
     return HONE_OK;

@@ -32,6 +32,7 @@ typedef struct hone_http_reply {
 /* A file that the body goes to. */
 typedef struct hone_http_file {
     int fd;              /* open for writing; its offset is not used */
+    const char *path;    /* its name, for messages */
     int64_t start_bytes; /* the file has these; the rest is asked for with Range */
     int64_t limit_bytes; /* the file never grows above */
 

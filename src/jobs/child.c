@@ -7,6 +7,8 @@
  * jobs' own, which lives as long as the server does. */
 #include "jobs/child.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -44,8 +46,7 @@ static hone_err open_log(const char *folder, int *out) {
     if (asprintf(&path, "%s/log.txt", folder) < 0)
         return hone_err_new(HONE_E_NOMEM, "no memory for a child process");
     *out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    hone_err err = *out >= 0 ? HONE_OK
-                             : hone_err_new(HONE_E_IO, "open '%s': %s", path, strerror(errno));
+    hone_err err = *out >= 0 ? HONE_OK : hone_file_err("open", path);
     free(path);
     return err;
 }
@@ -110,7 +111,7 @@ hone_err hone_child_enter(const char *folder) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     hone_err err = HONE_OK;
     if (fd < 0) {
-        err = hone_err_new(HONE_E_IO, "open '%s': %s", path, strerror(errno));
+        err = hone_file_err("open", path);
     } else {
         /* The child of a server that was killed may still be on its way out. */
         bool locked = false;

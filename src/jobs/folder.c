@@ -4,11 +4,9 @@
 #include "base/file.h"
 #include "base/json.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,34 +17,18 @@ static bool join(char out[PATH_SIZE], const char *dir, const char *name) {
     return len > 0 && len < PATH_SIZE;
 }
 
-static hone_err make(const char *path) {
-    if (mkdir(path, 0700) == 0 || errno == EEXIST) return HONE_OK;
-    hone_code code = errno == ENOSPC || errno == EDQUOT ? HONE_E_FULL : HONE_E_IO;
-    return hone_err_new(code, "make folder '%s': %s", path, strerror(errno));
-}
-
-static hone_err sync_folder(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 ? -1 : fsync(fd);
-    hone_err err = rc == 0 ? HONE_OK
-                           : hone_err_new(HONE_E_IO, "sync '%s': %s", path, strerror(errno));
-    if (fd >= 0) (void)close(fd); /* read-only, nothing to lose */
-    return err;
-}
-
 hone_err hone_job_folder_make(const char *folder, const json_t *spec) {
-    char path[PATH_SIZE], parent[PATH_SIZE];
+    char path[PATH_SIZE];
     if (!join(path, folder, "progress.jsonl"))
         return hone_err_new(HONE_E_INVALID, "the path '%s' is too long", folder);
-    HONE_TRY(make(folder));
+    HONE_TRY(hone_folder_make(folder, 0700));
     (void)join(path, folder, "in");
-    HONE_TRY(make(path));
+    HONE_TRY(hone_folder_make(path, 0700));
     (void)join(path, folder, "out");
-    HONE_TRY(make(path));
+    HONE_TRY(hone_folder_make(path, 0700));
     (void)join(path, folder, "job.json");
     HONE_TRY(hone_json_save(path, spec)); /* syncs the folder, and in/ and out/ with it */
-    (void)join(parent, folder, "..");
-    return sync_folder(parent);
+    return hone_folder_sync_above(folder);
 }
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {

@@ -27,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -336,7 +335,7 @@ static void *work(void *arg) {
 /* Folders of jobs whose add was never committed. */
 static hone_err sweep(hone_jobs *jobs, hone_tx *tx) {
     DIR *dir = opendir(jobs->dir);
-    if (!dir) return hone_err_new(HONE_E_IO, "open '%s': %s", jobs->dir, strerror(errno));
+    if (!dir) return hone_file_err("open", jobs->dir);
     hone_err err = HONE_OK;
     for (struct dirent *e; !hone_failed(err) && (e = readdir(dir));) {
         if (strlen(e->d_name) != JOB_ID_SIZE - 1) continue;
@@ -376,8 +375,7 @@ static hone_err set_up(hone_jobs *jobs, const hone_jobs_options *options) {
     HONE_TRY(hone_arena_create(ARENA_BYTES_MAX, &jobs->arena));
     jobs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (jobs->wake_fd < 0) return hone_err_new(HONE_E_IO, "eventfd: %s", strerror(errno));
-    if (mkdir(jobs->dir, 0700) != 0 && errno != EEXIST)
-        return hone_err_new(HONE_E_IO, "make folder '%s': %s", jobs->dir, strerror(errno));
+    HONE_TRY(hone_folder_make(jobs->dir, 0700));
     return recover(jobs);
 }
 

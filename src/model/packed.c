@@ -40,15 +40,6 @@ static const char begun[] = ".packed-"; /* within the name of a file that is bei
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format and this file are both LE");
 
-static hone_err io_err(const char *doing, const char *path) {
-    bool full = errno == ENOSPC || errno == EDQUOT;
-    bool absent = errno == ENOENT || errno == ENOTDIR;
-    return hone_err_new(full     ? HONE_E_FULL
-                        : absent ? HONE_E_NOT_FOUND
-                                 : HONE_E_IO,
-                        "%s '%s': %s", doing, path, strerror(errno));
-}
-
 static hone_err path_of(const char *dir, hone_str key, const char *ending, char out[PATH_SIZE]) {
     unsigned long long name = hone_hash(0, key);
     int len = snprintf(out, PATH_SIZE, "%s/%016llx%s", dir, name, ending);
@@ -117,7 +108,7 @@ hone_err hone_packed_parse(hone_str file, hone_str key, hone_str *weights, uint6
 /* Is it a file that only this user can have written? */
 static hone_err check_file(int fd, const char *path, size_t size_bytes) {
     struct stat st;
-    if (fstat(fd, &st) != 0) return io_err("stat", path);
+    if (fstat(fd, &st) != 0) return hone_file_err("stat", path);
     if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return hone_err_new(HONE_E_INVALID, "'%s' is no file that this user alone may write", path);
     if (st.st_size != (off_t)(size_bytes + HONE_PACKED_HEAD_BYTES))
@@ -139,12 +130,12 @@ hone_err hone_packed_open(const char *dir, hone_str key, size_t size_bytes, hone
     size_t len = size_bytes + HONE_PACKED_HEAD_BYTES;
     HONE_TRY(path_of(dir, key, suffix, path));
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) return io_err("open", path);
+    if (fd < 0) return hone_file_err("open", path);
     void *ptr = NULL;
     hone_err err = check_file(fd, path, size_bytes);
     if (!hone_failed(err)) {
         ptr = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
-        if (ptr == MAP_FAILED) err = io_err("map", path);
+        if (ptr == MAP_FAILED) err = hone_file_err("map", path);
     }
     if (!hone_failed(err)) {
         hone_map mapped = {{ptr, len}};
@@ -176,7 +167,7 @@ static hone_err write_file(int fd, const char *path, hone_str key, hone_str weig
     put_number(head, SUM_AT, head_sum(head, key));
     memcpy(head + KEY_AT, key.ptr, key.len);
     bool done = hone_fd_write(fd, (hone_str){head, sizeof head}) && hone_fd_write(fd, weights);
-    return done ? HONE_OK : io_err("write", path);
+    return done ? HONE_OK : hone_file_err("write", path);
 }
 
 /* A full disk harms others more than packing harms us. */
@@ -184,7 +175,7 @@ static hone_err check_room(const char *dir, size_t size_bytes) {
     struct statvfs disk;
     if ((int64_t)size_bytes > HONE_PACKED_FOLDER_BYTES)
         return hone_err_new(HONE_E_FULL, "packed weights of %zu bytes are not kept", size_bytes);
-    if (statvfs(dir, &disk) != 0) return io_err("stat", dir);
+    if (statvfs(dir, &disk) != 0) return hone_file_err("stat", dir);
     if ((uint64_t)disk.f_bavail * disk.f_frsize / 4 < size_bytes)
         return hone_err_new(HONE_E_FULL, "little room in '%s'", dir);
     return HONE_OK;
@@ -243,10 +234,10 @@ hone_err hone_packed_save(const char *dir, hone_str key, hone_str weights) {
     HONE_TRY(hone_folder_make(dir, 0700));
     HONE_TRY(check_room(dir, weights.len));
     int fd = mkostemp(temporary, O_CLOEXEC); /* for this user's eyes alone: 0600 */
-    if (fd < 0) return io_err("create", temporary);
+    if (fd < 0) return hone_file_err("create", temporary);
     hone_err err = write_file(fd, temporary, key, weights);
-    if (close(fd) != 0 && !hone_failed(err)) err = io_err("write", temporary);
-    if (!hone_failed(err) && rename(temporary, path) != 0) err = io_err("rename to", path);
+    if (close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", temporary);
+    if (!hone_failed(err) && rename(temporary, path) != 0) err = hone_file_err("rename to", path);
     if (hone_failed(err))
         (void)unlink(temporary); /* the error matters more */
     else

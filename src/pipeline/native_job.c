@@ -5,11 +5,9 @@
 #include "base/json.h"
 #include "pipeline/native_impl.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { JSON_BYTES_MAX = 64 << 20 };
@@ -66,10 +64,7 @@ static hone_err load(hone_native *job, const char *name, json_t **out) {
 
 static hone_err make_out(const hone_native *job) {
     const char *path = hone_native_path(job, "out");
-    if (!path) return no_memory();
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return hone_err_new(HONE_E_IO, "make folder '%s': %s", path, strerror(errno));
-    return HONE_OK;
+    return path ? hone_folder_make(path, 0700) : no_memory();
 }
 
 static hone_err open_job(hone_native *job) {

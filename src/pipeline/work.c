@@ -8,15 +8,14 @@
  * result.json of a child:  {"files": [{"path": "out/train.jsonl", "uri": "s3://..."}], ...}
  * failure.json, when it fails:  {"code": "FULL"}: whether another try makes sense. */
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "pipeline/pipelines_impl.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -54,42 +53,14 @@ static const char *find_suffix(const char *input, hone_str key) {
     return NULL;
 }
 
-static hone_err copy_file(const char *from, const char *to) {
-    int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
-    hone_err err = HONE_OK;
-    if (in >= 0) out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (out < 0) err = hone_err_new(HONE_E_IO, "copy '%s': %s", from, strerror(errno));
-    for (ssize_t n = 1; n > 0 && !hone_failed(err);) {
-        n = copy_file_range(in, NULL, out, NULL, COPY_BYTES, 0);
-        if (n < 0)
-            err = hone_err_new(errno == ENOSPC ? HONE_E_FULL : HONE_E_IO, "copy '%s': %s", from,
-                               strerror(errno));
-    }
-    if (in >= 0) (void)close(in); /* read-only, nothing to lose */
-    bool is_kept = out < 0 || fsync(out) == 0;
-    if (out >= 0 && close(out) != 0) is_kept = false;
-    if (!is_kept && !hone_failed(err))
-        err = hone_err_new(HONE_E_IO, "copy '%s': %s", from, strerror(errno));
-    return err;
-}
-
-/* The names in a folder, on the disk: files.json, which is written last, speaks of them. */
-static hone_err sync_names(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 ? -1 : fsync(fd);
-    hone_err err = rc == 0 ? HONE_OK
-                           : hone_err_new(HONE_E_IO, "sync '%s': %s", path, strerror(errno));
-    if (fd >= 0) (void)close(fd); /* read-only, nothing to lose */
-    return err;
-}
-
 /* A second name for the object's file, which keeps its bytes even if the object is replaced. */
 static hone_err link_file(const char *from, const char *to) {
     (void)unlink(to); /* of an earlier try */
     if (link(from, to) == 0) return HONE_OK;
-    if (errno == ENOENT)
+    hone_err err = hone_file_copy(from, to, 0600); /* the objects lie on another disk */
+    if (err.code == HONE_E_NOT_FOUND)
         return hone_err_new(HONE_E_CONFLICT, "an input was replaced while it was read");
-    return copy_file(from, to);
+    return err;
 }
 
 static hone_err bring(bringing *b, const hone_object *object) {
@@ -159,10 +130,9 @@ static hone_err bring_input(hone_pipelines *p, hone_arena *arena, const char *fo
     b.files = json_array();
     if (json_object_set_new(all, b.name, b.files) != 0) return hone_pipeline_no_memory();
     (void)snprintf(path, sizeof path, "%s/in/%s", folder, b.name);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return hone_err_new(HONE_E_IO, "make folder '%s': %s", path, strerror(errno));
+    HONE_TRY(hone_folder_make(path, 0700));
     HONE_TRY(bring_uri(&b, uri));
-    HONE_TRY(sync_names(path));
+    HONE_TRY(hone_folder_sync(path)); /* files.json, which is written last, speaks of them */
     if (b.count == 0 && !json_is_true(json_object_get(input, "optional")))
         return hone_err_new(HONE_E_NOT_FOUND, "input '%s': there is no file at '%.*s'", b.name,
                             HONE_ARG(uri));

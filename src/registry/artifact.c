@@ -4,6 +4,7 @@
  * (flock, so that a killed process holds nothing) makes the second opener wait for the first. */
 #include "registry/artifact.h"
 
+#include "base/file.h"
 #include "registry/layout_impl.h"
 
 #include <archive.h>
@@ -39,10 +40,6 @@ const hone_layout_file *hone_layout_find(hone_str name) {
     return NULL;
 }
 
-static hone_err io_err(const char *doing, const char *path) {
-    return hone_err_new(HONE_E_IO, "%s '%s': %s", doing, path, strerror(errno));
-}
-
 static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory for a path"); }
 
 /* ---- packing ---- */
@@ -74,7 +71,7 @@ static hone_err push_bytes(struct archive *tar, int fd, const char *from, int64_
     while (done < size_bytes) {
         ssize_t n = read(fd, piece, sizeof piece);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return io_err("read", from);
+        if (n < 0) return hone_file_err("read", from);
         if (n == 0 || n > size_bytes - done)
             return hone_err_new(HONE_E_IO, "read '%s': it changed while being read", from);
         if (archive_write_data(tar, piece, (size_t)n) != n) return tar_err(tar, path);
@@ -89,11 +86,11 @@ static hone_err push_file(struct archive *tar, int dirfd, const char *dir,
     if (fd < 0 && errno == ENOENT && !file->is_required) return HONE_OK;
     if (fd < 0 && errno == ENOENT)
         return hone_err_new(HONE_E_NOT_FOUND, "no %s in '%s'", file->name, dir);
-    if (fd < 0) return io_err("open", file->name);
+    if (fd < 0) return hone_file_err("open", file->name);
     struct stat st;
     hone_err err = HONE_OK;
     if (fstat(fd, &st) != 0)
-        err = io_err("stat", file->name);
+        err = hone_file_err("stat", file->name);
     else if (!S_ISREG(st.st_mode) || st.st_size > file->limit_bytes)
         err = hone_err_new(HONE_E_INVALID, "%s in '%s' is no file of at most %lld bytes",
                            file->name, dir, (long long)file->limit_bytes);
@@ -126,7 +123,7 @@ static hone_err pack_to(int fd, const char *dir, const char *path) {
     if (!hone_failed(err)) err = push_files(tar, dir, path);
     if (!hone_failed(err) && archive_write_close(tar) != ARCHIVE_OK) err = tar_err(tar, path);
     (void)archive_write_free(tar); /* closed, or the error matters more */
-    if (!hone_failed(err) && fsync(fd) != 0) err = io_err("sync", path);
+    if (!hone_failed(err) && fsync(fd) != 0) err = hone_file_err("sync", path);
     return err;
 }
 
@@ -134,9 +131,9 @@ hone_err hone_artifact_pack(const char *dir, const char *path) {
     char *part = NULL;
     if (asprintf(&part, "%s.part", path) < 0) return no_memory();
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    hone_err err = fd < 0 ? io_err("create", part) : pack_to(fd, dir, path);
-    if (fd >= 0 && close(fd) != 0 && !hone_failed(err)) err = io_err("write", part);
-    if (!hone_failed(err) && rename(part, path) != 0) err = io_err("rename to", path);
+    hone_err err = fd < 0 ? hone_file_err("create", part) : pack_to(fd, dir, path);
+    if (fd >= 0 && close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", part);
+    if (!hone_failed(err) && rename(part, path) != 0) err = hone_file_err("rename to", path);
     if (hone_failed(err) && fd >= 0) (void)unlink(part); /* the error matters more */
     free(part);
     return err;
@@ -152,10 +149,10 @@ static hone_err lock_dir(hone_arena *arena, const char *dir, int *out) {
     if (!path) return no_memory();
     (void)snprintf(path, size_bytes, "%s.lock", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) return io_err("create", path);
+    if (fd < 0) return hone_file_err("create", path);
     while (flock(fd, LOCK_EX) != 0)
         if (errno != EINTR) {
-            hone_err err = io_err("lock", path);
+            hone_err err = hone_file_err("lock", path);
             (void)close(fd); /* nothing written */
             return err;
         }
@@ -182,13 +179,11 @@ hone_err hone_artifact_open(hone_objects *objects, hone_arena *arena, const char
     char archive[64];
     (void)snprintf(archive, sizeof archive, "/proc/self/fd/%d", fd);
     const char *folder = hone_path_join(arena, models_dir, object.sha256);
-    hone_err err = HONE_OK;
-    if (!folder)
-        err = no_memory();
-    else if (mkdir(models_dir, 0777) != 0 && errno != EEXIST)
-        err = io_err("create", models_dir);
-    else if (!hone_file_exists(folder))
-        err = unpack_once(arena, archive, folder);
+    hone_err err = folder ? HONE_OK : no_memory();
+    if (folder && !hone_file_exists(folder)) {
+        err = hone_folder_make(models_dir, 0777);
+        if (!hone_failed(err)) err = unpack_once(arena, archive, folder);
+    }
     (void)close(fd); /* read-only, nothing to lose */
     if (hone_failed(err)) return hone_err_wrap(err, "%.*s", HONE_ARG(uri));
     *dir = folder;

@@ -148,7 +148,7 @@ static hone_err copy_data(reader *r, const hone_layout_file *file, int fd) {
             return hone_err_new(HONE_E_FULL, "%s has more than %lld bytes", file->name,
                                 (long long)file->limit_bytes);
         if (!hone_fd_write(fd, (hone_str){piece, (size_t)n}))
-            return hone_err_new(HONE_E_IO, "write %s: %s", file->name, strerror(errno));
+            return hone_file_err("write", file->name);
     }
 }
 
@@ -156,10 +156,9 @@ static hone_err take_file(reader *r, const hone_layout_file *file, int dirfd) {
     int fd = openat(dirfd, file->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0 && errno == EEXIST)
         return hone_err_new(HONE_E_CORRUPT, "the archive holds %s twice", file->name);
-    if (fd < 0) return hone_err_new(HONE_E_IO, "create %s: %s", file->name, strerror(errno));
+    if (fd < 0) return hone_file_err("create", file->name);
     hone_err err = copy_data(r, file, fd);
-    if (close(fd) != 0 && !hone_failed(err))
-        err = hone_err_new(HONE_E_IO, "write %s: %s", file->name, strerror(errno));
+    if (close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", file->name);
     return err;
 }
 
@@ -198,7 +197,7 @@ hone_err hone_artifact_unpack(const char *path, const char *out) {
     if (!hone_failed(err)) err = hone_newdir_begin(out, &dir);
     if (hone_failed(err)) goto out;
     dirfd = open(dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0) err = hone_err_new(HONE_E_IO, "open '%s': %s", dir.path, strerror(errno));
+    if (dirfd < 0) err = hone_file_err("open", dir.path);
     if (!hone_failed(err)) err = take_files(path, folder, dirfd);
     if (!hone_failed(err)) err = check_complete(dirfd);
     if (!hone_failed(err)) err = hone_newdir_commit(&dir); /* also syncs the files */

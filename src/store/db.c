@@ -11,6 +11,7 @@
 #include "store/db.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "store/db_impl.h"
 
 #include <assert.h>
@@ -20,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { WAIT_MAX_MS = 10000 };
@@ -56,11 +56,6 @@ hone_err hone_db_err(sqlite3 *sql, int rc, const char *doing) {
         return hone_err_new(HONE_E_INVALID, "a value is too large for the database");
     hone_code code = rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB ? HONE_E_CORRUPT : HONE_E_IO;
     return hone_err_new(code, "%s: %s (%d)", doing, sqlite3_errmsg(sql), extended);
-}
-
-static hone_err path_err(const char *doing, const char *path) {
-    hone_code code = errno == ENOSPC || errno == EDQUOT ? HONE_E_FULL : HONE_E_IO;
-    return hone_err_new(code, "%s '%s': %s", doing, path, strerror(errno));
 }
 
 static hone_err no_memory(void) {
@@ -193,12 +188,12 @@ static hone_err lock_folder(hone_db *db) {
     hone_err err = HONE_OK;
     db->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (db->lock_fd < 0) {
-        err = path_err("open", path);
+        err = hone_file_err("open", path);
     } else if (flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         err = errno == EWOULDBLOCK
                   ? hone_err_new(HONE_E_CONFLICT, "another hone (process %ld) uses '%s'",
                                  lock_owner(db->lock_fd), db->dir)
-                  : path_err("lock", path);
+                  : hone_file_err("lock", path);
     } else {
         note_owner(db->lock_fd);
     }
@@ -209,21 +204,8 @@ static hone_err lock_folder(hone_db *db) {
 /* Make an empty file that only its owner reads; SQLite gives its log the same mode. */
 static hone_err make_private(const char *path) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return path_err("open", path);
+    if (fd < 0) return hone_file_err("open", path);
     (void)close(fd); /* nothing was written */
-    return HONE_OK;
-}
-
-static hone_err sync_folder(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return path_err("open", path);
-    hone_err err = fsync(fd) == 0 ? HONE_OK : path_err("sync", path);
-    (void)close(fd); /* read-only, nothing to lose */
-    return err;
-}
-
-static hone_err make_folder(const char *dir) {
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST) return path_err("make folder", dir);
     return HONE_OK;
 }
 
@@ -239,7 +221,7 @@ static hone_err init_sync(hone_db *db) {
 }
 
 static hone_err open_files(hone_db *db) {
-    HONE_TRY(make_folder(db->dir));
+    HONE_TRY(hone_folder_make(db->dir, 0700));
     HONE_TRY(lock_folder(db));
     HONE_TRY(make_private(db->path));
     HONE_TRY(connection_open(db, &db->writer));
@@ -248,7 +230,7 @@ static hone_err open_files(hone_db *db) {
                       " (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT",
                       "open the database"));
     HONE_TRY(hone_journal_migrate(db));
-    return sync_folder(db->dir);
+    return hone_folder_sync(db->dir);
 }
 
 hone_err hone_db_open(const char *dir, hone_db **out) {

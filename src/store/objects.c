@@ -6,6 +6,7 @@
 #include "store/objects.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/utf8.h"
 #include "store/db_impl.h"
 #include "store/objects_impl.h"
@@ -249,7 +250,7 @@ static hone_err try_open(hone_objects *objects, hone_arena *arena, hone_str buck
     if (hone_failed(err)) return err;
     *fd = open(out->path, O_RDONLY | O_CLOEXEC);
     if (*fd >= 0 || errno == ENOENT) return HONE_OK;
-    return hone_err_new(HONE_E_IO, "open '%s': %s", out->path, strerror(errno));
+    return hone_file_err("open", out->path);
 }
 
 hone_err hone_objects_open_fd(hone_objects *objects, hone_arena *arena, hone_str bucket,
@@ -272,7 +273,7 @@ static hone_err read_whole(int fd, const hone_object *object, char *bytes) {
     for (int64_t done = 0; done < object->size_bytes;) {
         ssize_t n = read(fd, bytes + done, (size_t)(object->size_bytes - done));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return hone_err_new(HONE_E_IO, "read '%s': %s", object->path, strerror(errno));
+        if (n < 0) return hone_file_err("read", object->path);
         if (n == 0)
             return hone_err_new(HONE_E_CORRUPT, "'%s' is shorter than it was", object->path);
         done += n;

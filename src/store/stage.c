@@ -18,13 +18,6 @@
 
 enum { PIECE_BYTES = 256 << 10 };
 
-static hone_err disk_err(const char *doing, const char *path) {
-    if (errno == ENOSPC || errno == EDQUOT)
-        return hone_err_new(HONE_E_FULL, "no space left on the disk to %s '%s'", doing, path);
-    hone_code code = errno == ENOENT || errno == ENOTDIR ? HONE_E_NOT_FOUND : HONE_E_IO;
-    return hone_err_new(code, "%s '%s': %s", doing, path, strerror(errno));
-}
-
 static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory for an object"); }
 
 char *hone_objects_path(const hone_objects *objects, const char *id) {
@@ -73,17 +66,6 @@ static hone_err hashes_done(hashes *h, hone_staged *out) {
 
 /* --- writing ------------------------------------------------------------------------ */
 
-static hone_err sync_folder_of(const char *path) {
-    char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
-    if (!folder) return no_memory();
-    hone_err err = HONE_OK;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) err = disk_err("sync", folder);
-    if (fd >= 0) (void)close(fd); /* read-only, nothing to lose */
-    free(folder);
-    return err;
-}
-
 /* Where the bytes of an object come from: memory, or a file that is read piece by piece. */
 typedef struct source {
     hone_str bytes;
@@ -102,7 +84,7 @@ static hone_err source_next(source *from, hone_str *out) {
     ssize_t n = 0;
     do n = read(from->fd, from->piece, PIECE_BYTES);
     while (n < 0 && errno == EINTR);
-    if (n < 0) return disk_err("read", from->path);
+    if (n < 0) return hone_file_err("read", from->path);
     *out = (hone_str){from->piece, (size_t)n};
     return HONE_OK;
 }
@@ -116,7 +98,7 @@ static hone_err pump(source *from, int fd, const char *path, hone_staged *out) {
     out->size_bytes = 0;
     while (!hone_failed(err = source_next(from, &piece)) && piece.len > 0) {
         hashes_add(&h, piece);
-        if (fd >= 0 && !hone_fd_write(fd, piece)) err = disk_err("write", path);
+        if (fd >= 0 && !hone_fd_write(fd, piece)) err = hone_file_err("write", path);
         if (hone_failed(err)) break;
         out->size_bytes += (int64_t)piece.len;
     }
@@ -127,11 +109,11 @@ static hone_err pump(source *from, int fd, const char *path, hone_staged *out) {
 /* Write a new file at path, synced with its folder; nothing is left of it on failure. */
 static hone_err write_new(const char *path, source *from, hone_staged *out) {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return disk_err("create", path);
+    if (fd < 0) return hone_file_err("create", path);
     hone_err err = pump(from, fd, path, out);
-    if (!hone_failed(err) && fsync(fd) != 0) err = disk_err("sync", path);
-    if (close(fd) != 0 && !hone_failed(err)) err = disk_err("write", path);
-    if (!hone_failed(err)) err = sync_folder_of(path);
+    if (!hone_failed(err) && fsync(fd) != 0) err = hone_file_err("sync", path);
+    if (close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", path);
+    if (!hone_failed(err)) err = hone_folder_sync_above(path);
     if (hone_failed(err)) (void)unlink(path); /* the error matters more */
     return err;
 }
@@ -152,21 +134,22 @@ hone_err hone_objects_stage(hone_objects *objects, hone_str bytes, hone_staged *
  * lies on another disk. */
 static hone_err move_in(source *from, const char *path, hone_staged *out, bool *moved) {
     HONE_TRY(pump(from, -1, path, out));
-    if (fchmod(from->fd, 0600) != 0 || fsync(from->fd) != 0) return disk_err("sync", from->path);
+    if (fchmod(from->fd, 0600) != 0 || fsync(from->fd) != 0)
+        return hone_file_err("sync", from->path);
     if (rename(from->path, path) != 0) {
-        if (errno != EXDEV) return disk_err("move", from->path);
-        if (lseek(from->fd, 0, SEEK_SET) != 0) return disk_err("read", from->path);
+        if (errno != EXDEV) return hone_file_err("move", from->path);
+        if (lseek(from->fd, 0, SEEK_SET) != 0) return hone_file_err("read", from->path);
         return HONE_OK;
     }
     *moved = true;
-    hone_err err = sync_folder_of(path);
+    hone_err err = hone_folder_sync_above(path);
     if (hone_failed(err)) (void)rename(path, from->path); /* as it was; the error matters more */
     return err;
 }
 
 static hone_err stage_open(source *from, const char *path, bool take, hone_staged *out) {
     struct stat st;
-    if (fstat(from->fd, &st) != 0) return disk_err("stat", from->path);
+    if (fstat(from->fd, &st) != 0) return hone_file_err("stat", from->path);
     if (!S_ISREG(st.st_mode)) return hone_err_new(HONE_E_INVALID, "'%s' is no file", from->path);
     bool moved = false;
     if (take) HONE_TRY(move_in(from, path, out, &moved));
@@ -185,7 +168,7 @@ hone_err hone_objects_stage_file(hone_objects *objects, const char *path, bool t
     hone_err err = final && from.piece ? HONE_OK : no_memory();
     if (!hone_failed(err)) {
         from.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait */
-        err = from.fd < 0 ? disk_err("open", path) : stage_open(&from, final, take, &staged);
+        err = from.fd < 0 ? hone_file_err("open", path) : stage_open(&from, final, take, &staged);
     }
     if (from.fd >= 0) (void)close(from.fd); /* read-only, nothing to lose */
     free(from.piece);
@@ -202,10 +185,6 @@ void hone_objects_unstage(hone_objects *objects, const hone_staged *staged) {
 
 /* --- the folders -------------------------------------------------------------------- */
 
-static hone_err make_folder(const char *path) {
-    return mkdir(path, 0700) == 0 || errno == EEXIST ? HONE_OK : disk_err("make", path);
-}
-
 /* Call fn for each of the folders 00 to ff. */
 static hone_err for_folders(const hone_objects *objects, hone_err (*fn)(void *arg, const char *),
                             void *arg) {
@@ -221,7 +200,7 @@ static hone_err for_folders(const hone_objects *objects, hone_err (*fn)(void *ar
 
 static hone_err make_one(void *arg, const char *path) {
     (void)arg;
-    return make_folder(path);
+    return hone_folder_make(path, 0700);
 }
 
 hone_err hone_objects_make_folders(const hone_objects *objects) {
@@ -229,10 +208,10 @@ hone_err hone_objects_make_folders(const hone_objects *objects) {
     if (asprintf(&last, "%s/%02x", objects->dir, HONE_OBJECT_FOLDERS - 1) < 0) return no_memory();
     bool is_made = access(last, F_OK) == 0; /* the last one: then all are, and were synced */
     hone_err err = HONE_OK;
-    if (!is_made) err = make_folder(objects->dir);
-    if (!is_made && !hone_failed(err)) err = sync_folder_of(objects->dir);
+    if (!is_made) err = hone_folder_make(objects->dir, 0700);
+    if (!is_made && !hone_failed(err)) err = hone_folder_sync_above(objects->dir);
     if (!is_made && !hone_failed(err)) err = for_folders(objects, make_one, NULL);
-    if (!is_made && !hone_failed(err)) err = sync_folder_of(last);
+    if (!is_made && !hone_failed(err)) err = hone_folder_sync_above(last);
     free(last);
     return err;
 }
@@ -240,7 +219,7 @@ hone_err hone_objects_make_folders(const hone_objects *objects) {
 /* Delete the files of one folder that no row of the transaction `arg` names. */
 static hone_err sweep_one(void *arg, const char *path) {
     DIR *folder = opendir(path);
-    if (!folder) return disk_err("open folder", path);
+    if (!folder) return hone_file_err("open folder", path);
     hone_err err = HONE_OK;
     for (const struct dirent *entry; !hone_failed(err) && (entry = readdir(folder));) {
         if (entry->d_name[0] == '.') continue;

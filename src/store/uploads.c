@@ -8,6 +8,7 @@
 #include "store/uploads.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "store/objects_impl.h"
 
@@ -25,11 +26,6 @@ static const int64_t LIFETIME_MS = (int64_t)7 * 24 * 3600 * 1000;
 
 static hone_err no_memory(void) { return hone_err_new(HONE_E_NOMEM, "no memory for an upload"); }
 
-static hone_err disk_err(const char *doing, const char *path) {
-    hone_code code = errno == ENOSPC || errno == EDQUOT ? HONE_E_FULL : HONE_E_IO;
-    return hone_err_new(code, "%s '%s': %s", doing, path, strerror(errno));
-}
-
 static hone_err not_there(hone_str id) {
     return hone_err_new(HONE_E_NOT_FOUND, "no upload '%.*s'", HONE_ARG(id));
 }
@@ -43,14 +39,6 @@ static hone_err path_of(const hone_objects *objects, const char *mark, const cha
     return HONE_OK;
 }
 
-static hone_err sync_folder(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return disk_err("open folder", path);
-    hone_err err = fsync(fd) == 0 ? HONE_OK : disk_err("sync folder", path);
-    (void)close(fd); /* read-only, nothing to lose */
-    return err;
-}
-
 static bool is_id(hone_str id) {
     for (size_t i = 0; i < id.len; i++)
         if (!((id.ptr[i] >= '0' && id.ptr[i] <= '9') || (id.ptr[i] >= 'a' && id.ptr[i] <= 'f')))
@@ -61,12 +49,12 @@ static bool is_id(hone_str id) {
 /* Delete a folder of an upload with what is in it. */
 static hone_err remove_folder(const char *path) {
     DIR *folder = opendir(path);
-    if (!folder) return errno == ENOENT ? HONE_OK : disk_err("open folder", path);
+    if (!folder) return errno == ENOENT ? HONE_OK : hone_file_err("open folder", path);
     for (const struct dirent *e; (e = readdir(folder));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
             (void)unlinkat(dirfd(folder), e->d_name, 0); /* rmdir below sees what stays */
     (void)closedir(folder);
-    return rmdir(path) == 0 || errno == ENOENT ? HONE_OK : disk_err("remove", path);
+    return rmdir(path) == 0 || errno == ENOENT ? HONE_OK : hone_file_err("remove", path);
 }
 
 /* ---- begin and find ---- */
@@ -108,11 +96,11 @@ hone_err hone_uploads_begin(hone_objects *objects, hone_upload *what) {
     HONE_TRY(path_of(objects, "", "", "", root));
     HONE_TRY(path_of(objects, "", what->id, "", path));
     HONE_TRY(path_of(objects, "", what->id, "upload.json", json));
-    if (mkdir(root, 0700) != 0 && errno != EEXIST) return disk_err("make", root);
+    HONE_TRY(hone_folder_make(root, 0700));
     sweep(objects, root);
-    if (mkdir(path, 0700) != 0) return disk_err("make", path);
+    if (mkdir(path, 0700) != 0) return hone_file_err("make", path);
     hone_err err = save_json(json, what);
-    if (!hone_failed(err)) err = sync_folder(root);
+    if (!hone_failed(err)) err = hone_folder_sync(root);
     if (!hone_failed(err)) return HONE_OK;
     hone_err ignored = remove_folder(path);
     (void)ignored; /* the first error matters more; the sweep finds the folder */
@@ -214,7 +202,7 @@ hone_err hone_uploads_put(hone_objects *objects, const hone_upload *upload, int6
     char *from = hone_objects_path(objects, staged->id);
     if (!hone_failed(err) && !from) err = no_memory();
     if (!hone_failed(err) && rename(from, path) != 0)
-        err = errno == ENOENT ? not_there(hone_str_of(upload->id)) : disk_err("move", from);
+        err = errno == ENOENT ? not_there(hone_str_of(upload->id)) : hone_file_err("move", from);
     free(from);
     if (hone_failed(err)) {
         hone_objects_unstage(objects, staged);
@@ -224,8 +212,9 @@ hone_err hone_uploads_put(hone_objects *objects, const hone_upload *upload, int6
     struct timespec now[2];
     (void)clock_gettime(CLOCK_REALTIME, &now[0]); /* cannot fail with this clock */
     now[1] = now[0];
-    if (utimensat(AT_FDCWD, path, now, 0) != 0 && errno != ENOENT) return disk_err("date", path);
-    return sync_folder(folder);
+    if (utimensat(AT_FDCWD, path, now, 0) != 0 && errno != ENOENT)
+        return hone_file_err("date", path);
+    return hone_folder_sync(folder);
 }
 
 /* Of parts with one number the newest counts; a part that was sent again leaves the older. */
@@ -264,17 +253,15 @@ hone_err hone_uploads_parts(hone_objects *objects, hone_arena *arena, const hone
 
 static hone_err append_file(int to, const char *path, const char *from, char *piece) {
     int fd = open(from, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return disk_err("open", from);
+    if (fd < 0) return hone_file_err("open", from);
     hone_err err = HONE_OK;
     ssize_t n = 0;
     while (!hone_failed(err) && (n = read(fd, piece, PIECE_BYTES)) != 0) {
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) err = disk_err("read", from);
-        for (ssize_t done = 0; !hone_failed(err) && done < n;) {
-            ssize_t written = write(to, piece + done, (size_t)(n - done));
-            if (written < 0 && errno != EINTR) err = disk_err("write", path);
-            if (written > 0) done += written;
-        }
+        if (n < 0)
+            err = hone_file_err("read", from);
+        else if (!hone_fd_write(to, (hone_str){piece, (size_t)n}))
+            err = hone_file_err("write", path);
     }
     (void)close(fd); /* read-only, nothing to lose */
     return err;
@@ -286,14 +273,14 @@ static hone_err join(hone_objects *objects, const hone_upload *upload, const hon
     if (!piece) return no_memory();
     hone_err err = HONE_OK;
     int fd = open(whole, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) err = disk_err("create", whole);
+    if (fd < 0) err = hone_file_err("create", whole);
     for (size_t i = 0; i < count && !hone_failed(err); i++) {
         char name[NAME_SIZE], from[PATH_SIZE];
         format_name(parts[i].number, parts[i].etag, name);
         err = path_of(objects, ".", upload->id, name, from);
         if (!hone_failed(err)) err = append_file(fd, whole, from, piece);
     }
-    if (fd >= 0 && close(fd) != 0 && !hone_failed(err)) err = disk_err("write", whole);
+    if (fd >= 0 && close(fd) != 0 && !hone_failed(err)) err = hone_file_err("write", whole);
     free(piece);
     return err;
 }
@@ -320,7 +307,7 @@ hone_err hone_uploads_complete(hone_objects *objects, const hone_upload *upload,
     HONE_TRY(path_of(objects, ".", upload->id, "whole", whole));
     HONE_TRY(check_parts(objects, upload, parts, count));
     if (rename(here, aside) != 0)
-        return errno == ENOENT ? not_there(hone_str_of(upload->id)) : disk_err("move", here);
+        return errno == ENOENT ? not_there(hone_str_of(upload->id)) : hone_file_err("move", here);
     hone_err err = join(objects, upload, parts, count, whole);
     if (!hone_failed(err)) err = hone_objects_stage_file(objects, whole, true, out);
     if (hone_failed(err)) {

@@ -389,7 +389,7 @@ class Out(TrainCase):
                 done = hone(*self.flags(out=disk / 'out'))
                 self.assertEqual((done.returncode, done.stdout), (1, ''), done.stderr)
                 last = done.stderr.splitlines()[-1]
-                self.assertRegex(last, r"\Ahone train: .*/disk/out.*No space left on device\Z")
+                self.assertRegex(last, r"\Ahone train: .*/disk/out.*no space left on the disk\Z")
                 self.assertEqual(os.listdir(disk), [])
             (self.tmp / 'disk').rmdir()
 
@@ -399,7 +399,7 @@ class Out(TrainCase):
             before = self.listing()
             done = hone(*self.flags(out=old))
             self.assertEqual(done.returncode, 1)
-            self.assertIn('No space left on device', done.stderr.splitlines()[-1])
+            self.assertIn('no space left on the disk', done.stderr.splitlines()[-1])
             self.assertEqual(self.listing(), before)
 
     def test_a_disk_without_room_for_a_checkpoint(self):
@@ -407,7 +407,7 @@ class Out(TrainCase):
             done = hone(*self.flags('--checkpoint-steps', '3', out=disk / 'out'))
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr.splitlines()[-1],
-                             r"\Ahone train: .*/disk/out\.checkpoint.*No space left on device\Z")
+                             r"\Ahone train: .*/disk/out\.checkpoint.*no space left on the disk\Z")
             self.assertEqual(os.listdir(disk), [])
 
     def test_standard_output_that_is_full(self):

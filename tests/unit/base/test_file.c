@@ -8,6 +8,7 @@
 #include "base/file.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -208,6 +209,38 @@ static void test_save__survives_every_failed_call(void **state) {
     assert_true(fault_sweep(save_again, NULL) >= 5); /* name, write, fsync, rename, fsync */
 }
 
+static void test_copy__is_a_new_file(void **state) {
+    (void)state;
+    hone_map map;
+    save(at("from"), "all of it");
+    CHECK_OK(hone_file_copy(at("from"), at("to"), 0600));
+    CHECK_OK(hone_map_open(at("to"), &map));
+    assert_true(hone_str_equal(map.bytes, HONE_S("all of it")));
+    hone_map_close(&map);
+    CHECK_FAILS(hone_file_copy(at("from"), at("to"), 0600), HONE_E_IO, "create");
+    CHECK_FAILS(hone_file_copy(at("absent"), at("other"), 0600), HONE_E_NOT_FOUND, "absent");
+}
+
+/* What a caller can do about it is the code, and one sentence the reason. */
+static void test_err__tells_a_full_disk_from_what_is_not_there(void **state) {
+    (void)state;
+    static const struct {
+        int number;
+        hone_code code;
+        const char *why;
+    } cases[] = {{ENOSPC, HONE_E_FULL, "no space left on the disk"},
+                 {EDQUOT, HONE_E_FULL, "no space left on the disk"},
+                 {ENOENT, HONE_E_NOT_FOUND, "No such file"},
+                 {ENOTDIR, HONE_E_NOT_FOUND, "Not a directory"},
+                 {EACCES, HONE_E_IO, "Permission denied"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        errno = cases[i].number;
+        hone_err err = hone_file_err("write", "/a/b");
+        CHECK_FAILS(err, cases[i].code, "write '/a/b': ");
+        assert_non_null(strstr(err.msg, cases[i].why));
+    }
+}
+
 static void test_newdir__appears_on_commit(void **state) {
     (void)state;
     hone_newdir folder;
@@ -350,6 +383,8 @@ int main(void) {
         TEST(test_save__failure_leaves_nothing_behind),
         TEST(test_save__takes_another_name_when_one_is_left_over),
         TEST(test_save__survives_every_failed_call),
+        TEST(test_copy__is_a_new_file),
+        TEST(test_err__tells_a_full_disk_from_what_is_not_there),
         TEST(test_newdir__appears_on_commit),
         TEST(test_newdir__abort_leaves_nothing),
         TEST(test_newdir__replaces_a_model_and_an_empty_folder),

@@ -90,8 +90,8 @@ static void test_db__rubbish_and_missing_places_are_refused(void **state) {
     (void)state;
     char other[96], path[128];
     hone_db *rubbish = NULL;
-    (void)snprintf(other, sizeof other, "%s/none/below", dir);
-    CHECK_FAILS(hone_db_open(other, &rubbish), HONE_E_IO, "none/below");
+    (void)snprintf(other, sizeof other, "%s/hone.db/below", dir); /* a file */
+    CHECK_FAILS(hone_db_open(other, &rubbish), HONE_E_NOT_FOUND, "hone.db/below");
     (void)snprintf(other, sizeof other, "%s/rubbish", dir);
     (void)snprintf(path, sizeof path, "%s/hone.db", other);
     assert_int_equal(mkdir(other, 0700), 0);
