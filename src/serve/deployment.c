@@ -12,7 +12,7 @@ struct hone_deployment {
     hone_plan *plan;
     hone_model *model;
     hone_tokenizer *tokenizer;
-    hone_session *session;
+    hone_session *sessions[HONE_DEPLOYMENT_SESSIONS_MAX];
     hone_pace pace;
 };
 
@@ -36,7 +36,7 @@ hone_plan *hone_plan_copy(const hone_plan *plan) {
 }
 
 static void destroy(hone_deployment *d) {
-    hone_session_destroy(d->session);
+    for (size_t i = 0; i < HONE_DEPLOYMENT_SESSIONS_MAX; i++) hone_session_destroy(d->sessions[i]);
     hone_tokenizer_destroy(d->tokenizer);
     hone_model_close(d->model);
     free(d->plan);
@@ -58,7 +58,7 @@ static hone_err try_out(hone_deployment *d, hone_pool *pool) {
         const int32_t starts[] = {0, (int32_t)tokens.count};
         const hone_pack pack = {tokens.count, 1, tokens.ids, NULL, starts};
         err = hone_model_check(d->model, &pack);
-        if (!hone_failed(err)) err = hone_model_forward(d->session, pool, &pack, &logits);
+        if (!hone_failed(err)) err = hone_model_forward(d->sessions[0], pool, &pack, &logits);
     }
     for (size_t i = 0; !hone_failed(err) && i < config->labels; i++)
         if (!isfinite(logits.values[i]))
@@ -73,7 +73,8 @@ static hone_err load(hone_deployment *d, const char *dir, const hone_deployment_
     if (d->plan->dtype[0] != '\0') HONE_TRY(hone_dtype_parse(d->plan->dtype, &dtype));
     HONE_TRY(hone_tokenizer_load(dir, &d->tokenizer));
     HONE_TRY(hone_model_open_kept(dir, dtype, options->kept_dir, pool, &d->model));
-    HONE_TRY(hone_session_create(d->model, &d->session));
+    for (size_t i = 0; i == 0 || i < options->sessions; i++)
+        HONE_TRY(hone_session_create(d->model, &d->sessions[i]));
     size_t vocab = hone_model_config(d->model)->vocab, ids = hone_tokenizer_vocab(d->tokenizer);
     if (ids > vocab)
         return hone_err_new(HONE_E_INVALID, "the tokenizer has %zu tokens, the model only %zu", ids,
@@ -83,6 +84,7 @@ static hone_err load(hone_deployment *d, const char *dir, const hone_deployment_
 
 hone_err hone_deployment_open(const char *dir, const hone_plan *plan,
                               const hone_deployment_options *options, hone_deployment **out) {
+    assert(options->sessions <= HONE_DEPLOYMENT_SESSIONS_MAX);
     hone_pool *pool = NULL;
     hone_deployment *d = calloc(1, sizeof *d);
     if (!d) return hone_err_new(HONE_E_NOMEM, "no memory for a deployment");
@@ -136,6 +138,10 @@ const hone_tokenizer *hone_deployment_tokenizer(const hone_deployment *deploymen
     return deployment->tokenizer;
 }
 
-hone_session *hone_deployment_session(hone_deployment *deployment) { return deployment->session; }
+hone_session *hone_deployment_session(hone_deployment *deployment, size_t lane) {
+    assert(lane < HONE_DEPLOYMENT_SESSIONS_MAX);
+    assert(deployment->sessions[lane]);
+    return deployment->sessions[lane];
+}
 
 hone_pace *hone_deployment_pace(hone_deployment *deployment) { return &deployment->pace; }

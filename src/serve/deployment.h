@@ -6,7 +6,7 @@
  * That is the whole of a live swap: requests hold the deployment that accepted them, the endpoint
  * points to another, and the old one goes when its last request has been answered.
  *
- * Threads: any; what it holds is read-only, but the session, which belongs to the batcher.
+ * Threads: any; what it holds is read-only, but the sessions, which belong to the batcher's lanes.
  */
 #ifndef HONE_SERVE_DEPLOYMENT_H
 #define HONE_SERVE_DEPLOYMENT_H
@@ -34,6 +34,7 @@ typedef struct hone_plan {
 typedef struct hone_deployment_options {
     hone_dtype dtype;     /* of plans that name none */
     size_t threads;       /* that load */
+    size_t sessions;      /* batches that may run at once; 0 = 1 */
     const char *kept_dir; /* where packed weights may be kept (model/packed.h); NULL = nowhere */
 } hone_deployment_options;
 
@@ -56,8 +57,9 @@ hone_dtype hone_deployment_dtype(const hone_deployment *deployment);
 const hone_config *hone_deployment_config(const hone_deployment *deployment);
 const hone_tokenizer *hone_deployment_tokenizer(const hone_deployment *deployment);
 
-/* For the batcher's thread alone. */
-hone_session *hone_deployment_session(hone_deployment *deployment);
+/* For the batcher's lane of that number alone. */
+enum { HONE_DEPLOYMENT_SESSIONS_MAX = 4 };
+hone_session *hone_deployment_session(hone_deployment *deployment, size_t lane);
 
 /* What its batches took; older ones count less and less. Guarded by the batcher's lock. */
 typedef struct hone_pace {

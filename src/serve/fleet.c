@@ -200,6 +200,7 @@ static hone_err load_model(hone_fleet *fleet, const hone_load *load, hone_deploy
         const hone_deployment_options options = {
             .dtype = fleet->options.dtype,
             .threads = load->is_restore ? hone_batcher_threads(fleet->batcher) : 1,
+            .sessions = hone_batcher_lanes(fleet->batcher),
             .kept_dir = fleet->options.kept_dir,
         };
         err = hone_deployment_open(folder, &plan, &options, out);

@@ -12,14 +12,17 @@
 
 static char dir[64];
 static hone_deployment *model_a, *model_b;
+static sem_t held, go_on; /* see hold */
 
 static const hone_plan plan = {"config", "AllTraffic", "model", "", "s3://box/model.tar.gz", "ab",
                                ""};
-static const hone_deployment_options plain = {.threads = 1};
+static const hone_deployment_options plain = {.threads = 1, .sessions = 2};
 
 static int open_models(void **state) {
     (void)state;
     char path[128];
+    sem_init(&held, 0, 0);
+    sem_init(&go_on, 0, 0);
     (void)snprintf(dir, sizeof dir, "%s", check_tmpdir());
     (void)snprintf(path, sizeof path, "%s/a", dir);
     tiny_model(path, "a", 0.0F);
@@ -131,9 +134,7 @@ static void test_batcher__every_text_gets_its_own_logits(void **state) {
     }
 }
 
-/* A query whose end holds the batcher up, so that a test can fill the line meanwhile. */
-static sem_t held, go_on;
-
+/* A query whose end holds a lane up, so that a test can fill the line meanwhile. */
 static void hold(hone_query *query, hone_err err) {
     sem_post(&held);
     while (sem_wait(&go_on) != 0) {}
@@ -141,8 +142,6 @@ static void hold(hone_query *query, hone_err err) {
 }
 
 static void hold_batcher(hone_batcher *batcher, asked *holder) {
-    sem_init(&held, 0, 0);
-    sem_init(&go_on, 0, 0);
     ask_init(holder, model_a, 1, 1);
     holder->query.finish = hold;
     CHECK_OK(hone_batcher_push(batcher, &holder->query));
@@ -322,6 +321,37 @@ static void test_batcher__a_batch_waits_for_as_many_as_came_before(void **state)
     ask_done(&holder);
 }
 
+/* Two lanes, one of which is held up: the other goes on, and leaves half of what waits each time
+ * to the one that it takes for idle. */
+static void test_batcher__lanes_leave_each_other_a_share(void **state) {
+    (void)state;
+    enum { QUERIES = 8, BATCHES = 4 }; /* of 4, 2, 1 and 1 */
+    static asked holders[2], asks[QUERIES];
+    hone_batcher *batcher = NULL;
+    CHECK_OK(hone_batcher_create(&(hone_batcher_options){.threads = 2}, &batcher));
+    assert_int_equal(hone_batcher_lanes(batcher), 2);
+    hold_batcher(batcher, &holders[0]);
+    hold_batcher(batcher, &holders[1]);
+    for (unsigned i = 0; i < QUERIES; i++) {
+        ask_init(&asks[i], model_a, 1, 1);
+        CHECK_OK(hone_batcher_push(batcher, &asks[i].query));
+    }
+    uint64_t before = hone_batcher_read(batcher).batches;
+    sem_post(&go_on);
+    for (unsigned i = 0; i < QUERIES; i++) ask_wait(&asks[i]);
+    assert_int_equal(hone_batcher_read(batcher).batches, before + BATCHES);
+    sem_post(&go_on);
+    hone_batcher_destroy(batcher);
+    for (unsigned i = 0; i < QUERIES; i++) {
+        expect(model_a, &asks[i], 0);
+        ask_done(&asks[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        ask_wait(&holders[i]);
+        ask_done(&holders[i]);
+    }
+}
+
 static void test_query__long_texts_are_cut_and_counted(void **state) {
     (void)state;
     hone_arena *arena = NULL;
@@ -377,6 +407,7 @@ int main(void) {
         cmocka_unit_test(test_batcher__who_would_wait_too_long_is_refused_at_once),
         cmocka_unit_test(test_batcher__who_had_no_turn_in_time_is_refused),
         cmocka_unit_test(test_batcher__a_batch_waits_for_as_many_as_came_before),
+        cmocka_unit_test(test_batcher__lanes_leave_each_other_a_share),
         cmocka_unit_test(test_query__long_texts_are_cut_and_counted),
         cmocka_unit_test(test_query__bad_texts_are_named),
         cmocka_unit_test(test_deployment__bad_models_are_refused),
