@@ -6,7 +6,7 @@ PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv lib
            libarchive-dev libsqlite3-dev libmicrohttpd-dev libsodium-dev libexpat1-dev
 CLANG = clang libclang-rt-14-dev
 
-.PHONY: all deps demo test test-long test-live test-aarch64 bench bench-peers fuzz lint format layers tsan check-clang install clean
+.PHONY: all deps demo test test-long test-live test-aarch64 test-avx512 bench bench-peers fuzz lint format layers tsan check-clang install clean
 
 all: deps
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release
@@ -50,6 +50,10 @@ test-aarch64: deps
 	@tools/aarch64_sysroot
 	@tests/run.py aarch64
 
+# The kernels for AVX-512, VNNI and BF16 on an emulated processor, whatever this one has: an hour or so.
+test-avx512: all
+	@tests/emulate/run.py --build $(BUILD)
+
 # Each fuzzer for SECONDS, from its corpus; what crashes is kept in build-fuzz/.
 fuzz: deps
 	@tools/install_packages $(CLANG)
@@ -81,4 +85,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) build-aarch64 build-aarch64-root build-asan build-bench-ref build-clang build-fuzz build-lint build-tsan ui/dist ui/node_modules
+	rm -rf $(BUILD) build-aarch64 build-aarch64-root build-asan build-bench-ref build-clang build-emulate build-fuzz build-lint build-tsan ui/dist ui/node_modules

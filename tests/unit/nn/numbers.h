@@ -48,6 +48,17 @@ static inline double sum_error(size_t count, double magnitude) {
     return 2.0 * UNIT * (1.0 + sqrt((double)count)) * magnitude;
 }
 
+/* A group setup that says which of NAMES run here; find gives NULL for those that do not. */
+#define DEFINE_SAY_TABLES(find)                                     \
+    static int say_tables(void **state) {                           \
+        (void)state;                                                \
+        printf("# tables:");                                        \
+        for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) \
+            if (find(NAMES[i])) printf(" %s", NAMES[i]);            \
+        printf("\n");                                               \
+        return 0;                                                   \
+    }
+
 /* The same bits: -0 is not 0, and a NaN is itself. */
 static inline bool same_bits(const float *a, const float *b, size_t count) {
     return memcmp(a, b, count * sizeof *a) == 0;

@@ -6,6 +6,7 @@
 
 static const char *const NAMES[] = {"generic", "avx2", "avx512", "avx512_bf16"};
 enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
+DEFINE_SAY_TABLES(hone_bf16_find)
 
 static float widened(uint16_t half) {
     uint32_t bits = (uint32_t)half << 16;
@@ -118,5 +119,5 @@ int main(void) {
         cmocka_unit_test(test_bf16__is_the_sum_of_rounded_numbers),
         cmocka_unit_test(test_bf16__not_a_number_stays_one),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, say_tables, NULL);
 }

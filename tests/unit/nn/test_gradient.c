@@ -10,6 +10,7 @@
 
 static const char *const NAMES[] = {"generic", "avx2", "avx512", "avx512_bf16"};
 enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
+DEFINE_SAY_TABLES(hone_gradient_find)
 
 static double rounded(float x) {
     uint32_t bits = (uint32_t)hone_bf16_of(x) << 16;
@@ -125,5 +126,5 @@ int main(void) {
         cmocka_unit_test(test_gradient__parts_have_the_bytes_of_the_whole),
         cmocka_unit_test(test_gradient__not_a_number_stays_one),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, say_tables, NULL);
 }

@@ -10,6 +10,7 @@
 
 static const char *const NAMES[] = {"generic", "avx2", "avx512", "avx512_vnni"};
 enum { NAME_COUNT = sizeof NAMES / sizeof NAMES[0] };
+DEFINE_SAY_TABLES(hone_int8_find)
 
 static const size_t SIZES[] = {1, 3, 4, 17, 48, 65, 384};
 enum { SIZE_COUNT = sizeof SIZES / sizeof SIZES[0] };
@@ -220,5 +221,5 @@ int main(void) {
         cmocka_unit_test(test_int8__not_a_number_stays_one),
         cmocka_unit_test(test_int8__takes_a_quarter_of_the_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, say_tables, NULL);
 }
