@@ -2,6 +2,7 @@
 #include "data/import.h"
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "data/source.h"
 #include "data/table.h"
@@ -258,9 +259,7 @@ static hone_err find_format(const char *name, const char *delimiter, format *out
         *out = formats[i].format;
         return HONE_OK;
     }
-    return hone_err_new(HONE_E_INVALID,
-                        "'%s': its name ends in none of .jsonl, .csv, .tsv (.gz): give the "
-                        "delimiter of its columns",
+    return hone_err_new(HONE_E_INVALID, "'%s': its name ends in none of .jsonl, .csv, .tsv (.gz)",
                         name);
 }
 
@@ -307,7 +306,10 @@ hone_err hone_import_file(hone_arena *arena, const char *path, const hone_import
                           hone_dataset *out) {
     format kind = {false, 0};
     hone_str bytes = {NULL, 0};
-    HONE_TRY(find_format(path, options->delimiter, &kind)); /* before a long file is read */
+    hone_err err = find_format(path, options->delimiter, &kind); /* before a long file is read */
+    if (hone_failed(err) && !hone_file_exists(path))
+        return hone_err_new(HONE_E_NOT_FOUND, "there is no file '%s'", path);
+    HONE_TRY(err);
     HONE_TRY(hone_source_load(arena, path, file_bytes_max, &bytes));
     return hone_import_bytes(arena, bytes, path, options, out);
 }

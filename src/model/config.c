@@ -350,6 +350,8 @@ hone_err hone_config_refuse_adapter(const char *dir) {
 
 hone_err hone_config_load(const char *dir, hone_config *out) {
     char *path = NULL;
+    if (!hone_file_exists(dir))
+        return hone_err_new(HONE_E_NOT_FOUND, "there is no folder '%s'", dir);
     if (asprintf(&path, "%s/config.json", dir) < 0)
         return hone_err_new(HONE_E_NOMEM, "no memory for a path");
     json_t *raw = NULL;

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "model/encoder_impl.h"
 #include "model/packed.h"
@@ -317,7 +318,10 @@ hone_err hone_model_open_kept(const char *dir, hone_dtype dtype, const char *kep
     if (!path || !config_path) err = hone_err_new(HONE_E_NOMEM, "no memory for a path");
     if (!hone_failed(err)) err = hone_config_refuse_adapter(dir);
     if (!hone_failed(err) && !identify(path, &weights))
-        err = hone_err_new(HONE_E_NOT_FOUND, "no model.safetensors in '%s'", dir);
+        err = hone_err_new(HONE_E_NOT_FOUND,
+                           hone_file_exists(dir) ? "no model.safetensors in '%s'"
+                                                 : "there is no folder '%s'",
+                           dir);
     if (!hone_failed(err)) {
         (void)identify(config_path, &config);
         /* Held while loading, so that two openers of one model load it once. */

@@ -172,7 +172,7 @@ static const bad_case bad_cases[] = {
      {0},
      HONE_E_CORRUPT,
      "line 2: the label is empty"},
-    {"unknown name", "a.txt", "text,label\nhi,1\n", {0}, HONE_E_INVALID, "give the delimiter"},
+    {"unknown name", "a.txt", "text,label\nhi,1\n", {0}, HONE_E_INVALID, "ends in none of"},
     {"long delimiter", "a.txt", "a", {.delimiter = "::"}, HONE_E_INVALID, "expected one character"},
     {"quote as delimiter", "a.txt", "a", {.delimiter = "\""}, HONE_E_INVALID, "delimiter '\"'"},
     {"broken json",
