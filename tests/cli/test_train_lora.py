@@ -209,7 +209,7 @@ class Merge(LoraCase):
                               (lambda t: t.pop(a), [a, 'missing']), (lambda t: t.pop(b), [b, 'missing']),
                               (replace(a, [4, 32]), [a, '[4,32]', '[8,32]']), (replace(b, [32, 4]), [b, '[32,4]']),
                               (replace(a, [8, 32], float('nan')), [a, 'not finite']), (embed, ['word_embeddings']),
-                              (replace(head, [64]), [head]), (replace(head, [3, 32]), ['classifier.bias']),
+                              (replace(head, [64]), [head]), (replace(head, [10**9, 0]), [head]), (replace(head, [3, 32]), ['classifier.bias']),
                               (lambda t: [t.pop(n) for n in list(t) if 'lora' in n], ['no tensor is one of LoRA'])):
             self.spoiled(change, *words)
         (self.tmp / 'out/adapter_model.safetensors').write_bytes(b'x' * 100)
