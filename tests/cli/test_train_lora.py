@@ -131,28 +131,46 @@ class Lora(LoraCase):
                          words=['--mode lora'])
 
 
+class Bf16(LoraCase):
+    def test_learns_as_in_f32(self):
+        for family in FAMILIES:
+            base = make_model(self.tmp / family, f'model/{family}')
+            for more in ((), ('--lora-dropout', '0.1', '--lora-targets', 'all-linear')):
+                with self.subTest(family, more=more):
+                    found = [self.train('--epochs', '4', '--dropout', '0', '--eval', self.eval_csv, '--dtype', dtype,
+                                        *more, base=base, out=self.tmp / dtype) for dtype in ('f32', 'bf16')]
+                    self.assertGreater(found[1]['accuracy'], 0.7)
+                    self.assertAlmostEqual(found[0]['loss'], found[1]['loss'], delta=0.02)
+                    first, *_, last = (epoch['train_loss'] for epoch in found[1]['epochs'])
+                    self.assertLess(last, first)
+                    self.assertNotEqual(self.bytes_of('f32'), self.bytes_of('bf16'))
+                    self.assertEqual({dtype for dtype, _, _ in self.adapter('bf16').values()}, {'F32'})
+
+
 class SameBytes(LoraCase):
     def test_for_any_number_of_threads_and_recomputed(self):
         for family in FAMILIES:
             base = make_model(self.tmp / family, f'model/{family}')
-            flags = (*DROPOUT, '--lora-targets', 'all-linear', '--lora-dropout', '0.1')
-            self.train(*flags, '--threads', '1', base=base, out=self.tmp / 'one')
-            for i, more in enumerate((('--threads', '2'), ('--threads', '5'), ('--recompute',))):
-                self.train(*flags, *more, base=base, out=self.tmp / f'more{i}')
-                self.assert_same_weights(self.bytes_of('one'), self.bytes_of(f'more{i}'))
+            for how in (('--lora-dropout', '0.1'), ('--dtype', 'bf16'), ('--dtype', 'bf16', '--lora-dropout', '0.1')):
+                flags = (*DROPOUT, '--lora-targets', 'all-linear', *how)
+                self.train(*flags, '--threads', '1', base=base, out=self.tmp / 'one')
+                for more in (('--threads', '2'), ('--threads', '3'), ('--recompute', '--threads', '5')):
+                    self.train(*flags, *more, base=base, out=self.tmp / 'more')
+                    self.assert_same_weights(self.bytes_of('one'), self.bytes_of('more'))
 
     def test_after_a_kill(self):
-        out = self.tmp / 'killed'
-        flags = self.flags('--lora-dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', out=out)
-        checkpoint = ('--checkpoint-steps', '5')
-        epochs = self.kill_under_way(*flags, *checkpoint, out=out)
-        other = hone(*flags, '--epochs', epochs, '--lora-alpha', '8')
-        self.assertIn('a run with other options', other.stderr)
-        done = self.run_ok(*flags, *checkpoint, '--epochs', epochs, '--threads', '3')
-        self.assertIn('resumed after step', done.stderr)
-        self.train('--lora-dropout', '0.2', '--eval', self.eval_csv, '--patience', '1000', '--epochs', epochs,
-                   out=self.tmp / 'whole')
-        self.assert_same_weights(self.bytes_of('killed'), self.bytes_of('whole'))
+        for i, how in enumerate((('--lora-dropout', '0.2'), ('--dtype', 'bf16', '--dropout', '0.2'))):
+            out = self.tmp / f'killed{i}'
+            flags = self.flags(*how, '--eval', self.eval_csv, '--patience', '1000', out=out)
+            checkpoint = ('--checkpoint-steps', '5')
+            epochs = self.kill_under_way(*flags, *checkpoint, out=out)
+            other = hone(*flags, '--epochs', epochs, '--lora-alpha', '8')
+            self.assertIn('a run with other options', other.stderr)
+            done = self.run_ok(*flags, *checkpoint, '--epochs', epochs, '--threads', '3')
+            self.assertIn('resumed after step', done.stderr)
+            self.train(*how, '--eval', self.eval_csv, '--patience', '1000', '--epochs', epochs,
+                       out=self.tmp / 'whole')
+            self.assert_same_weights(self.bytes_of(out.name), self.bytes_of('whole'))
 
 
 class Merge(LoraCase):
