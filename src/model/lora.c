@@ -3,7 +3,7 @@
 
 #include "base/philox.h"
 #include "base/str.h"
-#include "nn/product.h"
+#include "nn/gradient.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -139,10 +139,28 @@ void hone_lora_init(const hone_lora *lora, const hone_params *params, size_t lay
         }
 }
 
+static size_t transposed_floats(size_t out, size_t rank) { return (out * rank + 15) / 16 * 16; }
+
+size_t hone_lora_merge_floats(size_t out, size_t rank) {
+    return transposed_floats(out, rank) + hone_gradient_scratch_floats();
+}
+
 void hone_lora_merge(const float *weight, const float *a, const float *b, float scale, size_t out,
                      size_t in, size_t rank, float *merged, float *scratch) {
     for (size_t i = 0; i < out; i++)
         for (size_t k = 0; k < rank; k++) scratch[k * out + i] = scale * b[i * rank + k];
     memcpy(merged, weight, out * in * sizeof *merged);
-    hone_product_tn(out, in, rank, scratch, out, a, in, true, merged, in);
+    hone_gradient_run(&(hone_gradient_args){
+        .m = out,
+        .n = in,
+        .rows = rank,
+        .a = scratch,
+        .a_stride = out,
+        .b = a,
+        .b_stride = in,
+        .accumulate = true,
+        .c = merged,
+        .c_stride = in,
+        .scratch = scratch + transposed_floats(out, rank),
+    });
 }

@@ -7,7 +7,8 @@
  * is trained. Without dropout the network runs on W + alpha / r * B A, which is packed again
  * after each step: forward and backward pass are the same as ever, and only the gradients of A
  * and B are made, through products of rank r, never that of W. With dropout they are computed
- * beside the weights: beside_impl.h.
+ * beside the weights: beside_impl.h. Training in bf16 rounds what the passes multiply, W with
+ * the adapter among it; what is of rank r stays f32.
  */
 #ifndef HONE_MODEL_LORA_H
 #define HONE_MODEL_LORA_H
@@ -72,7 +73,8 @@ HONE_NODISCARD hone_err hone_lora_add(const hone_lora *lora, size_t layers, hone
 void hone_lora_init(const hone_lora *lora, const hone_params *params, size_t layers, uint64_t seed,
                     float *values);
 
-/* merged[out, in] = weight + scale * b a.   scratch [out * rank] */
+/* merged[out, in] = weight + scale * b a.   scratch [hone_lora_merge_floats], aligned to 64 */
+size_t hone_lora_merge_floats(size_t out, size_t rank);
 void hone_lora_merge(const float *weight, const float *a, const float *b, float scale, size_t out,
                      size_t in, size_t rank, float *merged, float *scratch);
 

@@ -3,6 +3,7 @@
 #include "model/lora_impl.h"
 
 #include "model/beside_impl.h"
+#include "nn/gradient.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,17 +122,30 @@ static void gradient_piece(void *ctx, size_t index, size_t worker) {
     const hone_lora_grad *g = k->g;
     const hone_linear *l = &k->linear;
     size_t rank = g->lora->rank, rows = hone_padded_rows(l->rows);
-    (void)worker;
-    if (index < l->out_parts) {
-        size_t width = l->out / l->out_parts;
-        hone_product_tn(width, rank, l->rows, l->dy + index * rows * width, width, k->w->z, rank,
-                        g->accumulate, g->db + index * width * rank, rank);
-        return;
+    size_t width = l->out / l->out_parts;
+    hone_gradient_args args = {
+        .m = width,
+        .n = rank,
+        .rows = l->rows,
+        .a = l->dy + index * rows * width,
+        .a_stride = width,
+        .b = k->w->z,
+        .b_stride = rank,
+        .accumulate = g->accumulate,
+        .c = g->db + index * width * rank,
+        .c_stride = rank,
+        .scratch = hone_tile_scratch_of(g->pass, worker).a, /* no piece needs both */
+    };
+    if (index >= l->out_parts) {
+        index -= l->out_parts;
+        args.n = args.b_stride = width = l->in / l->in_parts;
+        args.m = args.a_stride = rank;
+        args.a = k->w->u;
+        args.b = l->x + index * rows * width;
+        args.c = g->da + index * width;
+        args.c_stride = l->in;
     }
-    index -= l->out_parts;
-    size_t width = l->in / l->in_parts;
-    hone_product_tn(rank, width, l->rows, k->w->u, rank, l->x + index * rows * width, width,
-                    g->accumulate, g->da + index * width, l->in);
+    hone_gradient_run(&args);
 }
 
 /* The input as the adapter saw it. */

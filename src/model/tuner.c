@@ -258,7 +258,7 @@ static size_t widest(const hone_tuner *t) {
 /* What the passes take of the adapters, from their values. */
 static hone_err take_adapters(const hone_tuner *t, hone_pool *pool) {
     if (t->lora.rank == 0) return HONE_OK;
-    merging m = {.tuner = t, .floats = widest(t) * t->lora.rank};
+    merging m = {.tuner = t, .floats = hone_lora_merge_floats(widest(t), t->lora.rank)};
     m.scratch = hone_values_alloc(hone_pool_threads(pool) * m.floats);
     if (!m.scratch) return hone_err_new(HONE_E_NOMEM, "no memory to add up adapters");
     hone_pool_run(pool, t->config.layers * HONE_LORA_SLOTS, adapted_piece, &m);
@@ -268,7 +268,7 @@ static hone_err take_adapters(const hone_tuner *t, hone_pool *pool) {
 
 hone_err hone_tuner_merge(hone_tuner *t) {
     if (t->lora.rank == 0) return HONE_OK;
-    float *scratch = hone_values_alloc(widest(t) * t->lora.rank);
+    float *scratch = hone_values_alloc(hone_lora_merge_floats(widest(t), t->lora.rank));
     float *sum = hone_values_alloc(widest(t) * t->config.hidden);
     bool has_memory = scratch && sum;
     for (size_t i = 0; has_memory && i < t->config.layers * HONE_LORA_SLOTS; i++) {

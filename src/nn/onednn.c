@@ -360,12 +360,3 @@ static void run(const hone_product *base, const void *packed, const float *bias,
 }
 
 static const hone_product_calls calls = {.destroy = destroy, .pack = pack, .run = run};
-
-void hone_product_tn(size_t m, size_t n, size_t rows, const float *a, size_t lda, const float *b,
-                     size_t ldb, bool accumulate, float *c, size_t ldc) {
-    stay_single();
-    dnnl_status_t status = dnnl_sgemm('T', 'N', (int64_t)m, (int64_t)n, (int64_t)rows, 1.0F, a,
-                                      (int64_t)lda, b, (int64_t)ldb, accumulate ? 1.0F : 0.0F, c,
-                                      (int64_t)ldc);
-    if (status != dnnl_success) abort(); /* as above: only memory can be missing */
-}

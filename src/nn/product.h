@@ -67,11 +67,6 @@ const void *hone_product_operand(const hone_product *product, size_t rows, const
 void hone_product_run(const hone_product *product, const void *packed, const float *bias,
                       bool accumulate, size_t rows, const void *operand, float *out, void *scratch);
 
-/* c[m, n] (+)= a^T b over `rows` rows: the gradient of a weight.
- *   a  [rows, lda], the first m columns      b  [rows, ldb], the first n columns */
-void hone_product_tn(size_t m, size_t n, size_t rows, const float *a, size_t lda, const float *b,
-                     size_t ldb, bool accumulate, float *c, size_t ldc);
-
 /* "jit:avx2" or the like, for bench and bug reports. */
 const char *hone_product_engine(const hone_product *product);
 

@@ -136,7 +136,7 @@ static hone_err add_adapter(merge *m, const hone_tensor *a, hone_str module) {
     HONE_TRY(check(a, rank, in));
     HONE_TRY(check(b, out, rank));
     float *floats_a = floats_of(m->arena, a), *floats_b = floats_of(m->arena, b);
-    float *scratch = hone_arena_alloc(m->arena, out, rank * sizeof *scratch);
+    float *scratch = hone_arena_alloc(m->arena, hone_lora_merge_floats(out, rank), sizeof *scratch);
     float *sum = hone_arena_alloc(m->arena, out, in * sizeof *sum);
     if (!floats_a || !floats_b || !scratch || !sum)
         return hone_err_new(HONE_E_NOMEM, "no memory to add up '%s'", weight->name);

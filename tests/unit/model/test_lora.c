@@ -6,6 +6,7 @@
 #include "golden.h"
 
 #include "model/tuner.h"
+#include "model/values.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -208,7 +209,9 @@ static void test_lora__dropout_gradient_matches_finite_differences(void **state)
 static void test_lora__merge_is_the_sum(void **state) {
     (void)state;
     enum { OUT = 5, IN = 7, RANK = 2 };
-    float weight[OUT * IN], a[RANK * IN], b[OUT * RANK], merged[OUT * IN], scratch[OUT * RANK];
+    float weight[OUT * IN], a[RANK * IN], b[OUT * RANK], merged[OUT * IN];
+    float *scratch = hone_values_alloc(hone_lora_merge_floats(OUT, RANK));
+    assert_non_null(scratch);
     for (int i = 0; i < OUT * IN; i++) weight[i] = 0.01F * (float)i;
     for (int i = 0; i < RANK * IN; i++) a[i] = 0.5F - 0.1F * (float)i;
     for (int i = 0; i < OUT * RANK; i++) b[i] = 0.3F * (float)(i % 4) - 0.2F;
@@ -220,6 +223,7 @@ static void test_lora__merge_is_the_sum(void **state) {
                 want += 2.0 * (double)b[i * RANK + k] * (double)a[k * IN + j];
             assert_true(fabs((double)merged[i * IN + j] - want) < 1e-6);
         }
+    free(scratch);
 }
 
 int main(void) {

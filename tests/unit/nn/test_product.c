@@ -175,56 +175,6 @@ static void test_product__not_a_number_stays_one(void **state) {
     }
 }
 
-/* c(+)= a^T b, every matrix with a gap behind its columns, which must stay as it is. */
-static void check_tn(size_t m, size_t n, size_t rows, bool accumulate) {
-    const size_t lda = m + 3, ldb = n + 5, ldc = n + 2;
-    fence a = fence_floats((rows - 1) * lda + m), b = fence_floats((rows - 1) * ldb + n);
-    fence c = fence_floats((m - 1) * ldc + n);
-    float *before = new_random((m - 1) * ldc + n, 9);
-    float *x = a.ptr, *y = b.ptr, *z = c.ptr;
-    fill_random(x, (rows - 1) * lda + m, m + rows);
-    fill_random(y, (rows - 1) * ldb + n, n);
-    for (size_t i = 0; i < (m - 1) * ldc + n; i++)
-        z[i] = accumulate || i % ldc >= n ? before[i] : NAN;
-    for (size_t r = 0; r + 1 < rows; r++) { /* what is read from a gap shows */
-        for (size_t i = m; i < lda; i++) x[r * lda + i] = NAN;
-        for (size_t i = n; i < ldb; i++) y[r * ldb + i] = NAN;
-    }
-    hone_product_tn(m, n, rows, x, lda, y, ldb, accumulate, z, ldc);
-    for (size_t i = 0; i < (m - 1) * ldc + n; i++) {
-        if (i % ldc >= n) {
-            if (!same_bits(z + i, before + i, 1)) fail_msg("tn wrote into the gap of c");
-            continue;
-        }
-        double want = accumulate ? (double)before[i] : 0.0, magnitude = 1.0;
-        for (size_t r = 0; r < rows; r++) {
-            double term = (double)x[r * lda + i / ldc] * (double)y[r * ldb + i % ldc];
-            want += term;
-            magnitude += fabs(term);
-        }
-        if (!(fabs((double)z[i] - want) <= sum_error(rows, magnitude)))
-            fail_msg("tn %zu by %zu, %zu rows, accumulate %d: [%zu, %zu] is %g, not %g", m, n, rows,
-                     accumulate, i / ldc, i % ldc, (double)z[i], want);
-    }
-    free(before);
-    fence_drop(&a);
-    fence_drop(&b);
-    fence_drop(&c);
-}
-
-static void test_product_tn__is_the_sum_in_double(void **state) {
-    (void)state;
-    static const size_t columns[] = {1, 5, 12, 104};
-    for (size_t rows = 1; rows <= 300; rows++)
-        for (int accumulate = 0; accumulate < 2; accumulate++) {
-            check_tn(12, 19, rows, accumulate);
-            if (rows != 1 && rows != 8 && rows != 63 && rows != 300) continue;
-            for (size_t i = 0; i < 4; i++)
-                for (size_t j = 0; j < 4; j++) check_tn(columns[i], columns[j], rows, accumulate);
-            check_tn(384, 104, rows, accumulate);
-        }
-}
-
 static void test_tiling__covers_every_row_once(void **state) {
     (void)state;
     for (size_t rows = 1; rows <= 5000; rows++) {
@@ -261,7 +211,7 @@ typedef struct work {
     const hone_product *product;
     const void *packed;
     const float *in, *bias;
-    float *out; /* [WORK_PIECES, WORK_ROWS, WORK_N], then [WORK_PIECES, WORK_K, WORK_N] */
+    float *out; /* [WORK_PIECES, WORK_ROWS, WORK_N] */
     void *scratch[WORK_WORKERS];
 } work;
 
@@ -269,14 +219,12 @@ static void work_piece(void *ctx, size_t index, size_t worker) {
     const work *w = ctx;
     const float *in = w->in + index * WORK_K;
     float *out = w->out + index * WORK_ROWS * WORK_N;
-    float *grad = w->out + (WORK_PIECES * WORK_ROWS + index * WORK_K) * WORK_N;
     hone_product_run(w->product, w->packed, w->bias, false, WORK_ROWS, in, out, w->scratch[worker]);
     hone_product_run(w->product, w->packed, NULL, true, WORK_ROWS, in, out, w->scratch[worker]);
-    hone_product_tn(WORK_K, WORK_N, WORK_ROWS, in, WORK_K, out, WORK_N, false, grad, WORK_N);
 }
 
 static void check_threads(hone_product_kind kind) {
-    const size_t out_count = (size_t)WORK_PIECES * (WORK_ROWS + WORK_K) * WORK_N;
+    const size_t out_count = (size_t)WORK_PIECES * WORK_ROWS * WORK_N;
     hone_product *p = NULL;
     CHECK_OK(hone_onednn_create_with(kind, WORK_K, WORK_N, &p));
     fence packed = fence_of(hone_product_packed_bytes(p), 64);
@@ -323,7 +271,6 @@ int main(void) {
         cmocka_unit_test(test_product__matmul_is_the_sum_in_double),
         cmocka_unit_test(test_product__is_no_reference_loop_where_there_is_a_kernel),
         cmocka_unit_test(test_product__not_a_number_stays_one),
-        cmocka_unit_test(test_product_tn__is_the_sum_in_double),
         cmocka_unit_test(test_tiling__covers_every_row_once),
         cmocka_unit_test(test_tiling__shares_evenly),
         cmocka_unit_test(test_product__threads_change_no_bit),
