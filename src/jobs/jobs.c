@@ -465,6 +465,13 @@ hone_err hone_jobs_find(hone_jobs *jobs, hone_tx *tx, hone_arena *arena, hone_st
 hone_err hone_jobs_progress(hone_arena *arena, const hone_job_row *job, json_t **out) {
     hone_str line;
     *out = NULL;
+    if (job->state == HONE_JOB_QUEUED && job->attempt > 0 && job->reason[0]) {
+        int64_t left_ms = job->not_before_ms - hone_now_ms();
+        *out = json_pack("{s:o}", "Message",
+                         json_sprintf("tries again in %lld s: %s",
+                                      left_ms > 0 ? (long long)left_ms / 1000 : 0, job->reason));
+        return *out ? HONE_OK : no_memory();
+    }
     HONE_TRY(hone_job_folder_last_line(arena, job->folder, "progress.jsonl", &line));
     if (line.len == 0) return HONE_OK;
     return hone_json_parse(line, "progress.jsonl", out);

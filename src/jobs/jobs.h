@@ -101,7 +101,7 @@ HONE_NODISCARD hone_err hone_jobs_find(hone_jobs *jobs, hone_tx *tx, hone_arena 
                                        hone_job_row *out);
 
 /* The last whole line of progress.jsonl as an object, the caller decrefs; NULL when there is
- * none. */
+ * none. Of a job that failed and waits to be tried again, {Message} with the reason. */
 HONE_NODISCARD hone_err hone_jobs_progress(hone_arena *arena, const hone_job_row *job,
                                            json_t **out);
 

@@ -115,7 +115,7 @@ static void put_progress(char *line, size_t *len, const json_t *progress, bool w
         (void)snprintf(text, sizeof text, "  %s left", span);
         put(line, len, text);
     }
-    if (*message) put(line, len, "  ");
+    if (*message && *len > 0) put(line, len, "  ");
     put(line, len, message);
 }
 

@@ -242,6 +242,11 @@ static void test_job__is_tried_again_when_its_time_has_come(void **state) {
     hone_job_row row = find(id);
     assert_int_equal(row.state, HONE_JOB_QUEUED);
     assert_int_equal(row.not_before_ms, 1005000);
+    json_t *progress = NULL;
+    CHECK_OK(hone_jobs_progress(arena, &row, &progress));
+    assert_string_equal(json_string_value(json_object_get(progress, "Message")),
+                        "tries again in 5 s: exit status 1");
+    json_decref(progress);
     /* Another job is not kept waiting by it, and its end shows that the time has been looked at. */
     const char *other = add(done_script);
     assert_string_equal(wait_for_end(2).id, other);
