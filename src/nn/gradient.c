@@ -22,7 +22,7 @@ const hone_gradient_kernels *hone_gradient_find(const char *name) {
 }
 
 size_t hone_gradient_scratch_floats(void) {
-    return (size_t)HONE_GRADIENT_ROWS * (HONE_GRADIENT_A_COLUMNS + HONE_GRADIENT_B_COLUMNS);
+    return HONE_GRADIENT_A_FLOATS + HONE_GRADIENT_B_FLOATS;
 }
 
 const char *hone_gradient_engine(void) {

@@ -30,14 +30,6 @@ ALWAYS_INLINE veci load_pairs(const char *p) {
     return v;
 }
 
-/* Each lane rounded to the upper 16 bits, the lower ones 0. */
-ALWAYS_INLINE veci rounded(vec x) {
-    veci bits = (veci)x;
-    veci up = (bits + 0x7FFF + (bits >> 16 & 1)) & (int32_t)0xFFFF0000;
-    veci is_none = x != x;
-    return (up & ~is_none) | (((bits & (int32_t)0xFFFF0000) | 0x400000) & is_none);
-}
-
 #if defined(__AVX512BF16__)
 /* A row's pairs, as they are broadcast. */
 static void round_rows(size_t rows, size_t k, size_t k_padded, const float *from, void *to) {
@@ -46,7 +38,7 @@ static void round_rows(size_t rows, size_t k, size_t k_padded, const float *from
         typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
         size_t i = 0;
         for (; i + LANES <= k; i += LANES) {
-            halves h = __builtin_convertvector(rounded(vec_load(from + i)) >> 16, halves);
+            halves h = __builtin_convertvector(vec_to_bf16(vec_load(from + i)) >> 16, halves);
             memcpy(out + i, &h, sizeof h);
         }
         for (; i < k; i++) out[i] = hone_bf16_of(from[i]);
@@ -76,8 +68,8 @@ static void round_rows(size_t rows, size_t k, size_t k_padded, const float *from
     float *out = to;
     for (size_t row = 0; row < rows; row++, from += k, out += k_padded) {
         size_t i = 0;
-        for (; i + LANES <= k; i += LANES) vec_store(out + i, (vec)rounded(vec_load(from + i)));
-        if (i < k) vec_store_some(out + i, (vec)rounded(vec_load_some(from + i, k - i)), k - i);
+        for (; i + LANES <= k; i += LANES) vec_store(out + i, (vec)vec_to_bf16(vec_load(from + i)));
+        if (i < k) vec_store_some(out + i, (vec)vec_to_bf16(vec_load_some(from + i, k - i)), k - i);
         for (i = k; i < k_padded; i++) out[i] = 0.0F;
     }
 }

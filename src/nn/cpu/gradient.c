@@ -14,12 +14,17 @@
 enum {
     PANEL = 2 * LANES,
     AHEAD = 12, /* rows */
+    LINE = 16,  /* floats of a cache line */
     ROWS = HONE_GRADIENT_ROWS,
     A_COLUMNS = HONE_GRADIENT_A_COLUMNS,
     B_COLUMNS = HONE_GRADIENT_B_COLUMNS,
+    A_FLOATS = HONE_GRADIENT_A_FLOATS,
 };
 _Static_assert(A_COLUMNS % (int)MICRO_ROWS == 0 && B_COLUMNS % PANEL == 0, "whole panels");
 _Static_assert(PANEL >= (int)MICRO_ROWS, "a row of zeros for either");
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 typedef enum kind { F32, ROUNDED, PAIRS } kind;
 
@@ -28,35 +33,74 @@ ALWAYS_INLINE size_t packed_rows(const kind is, size_t rows) {
     return is == PAIRS ? (rows + 1) / 2 : rows;
 }
 
-/* x as a packed panel has it; `below` is the number in the next row, of use to a pair. */
-ALWAYS_INLINE float packed(const kind is, float x, float below) {
+/* x as a packed panel has it; `below` are the numbers in the next row, of use to pairs. */
+ALWAYS_INLINE vec packed(const kind is, vec x, vec below) {
     if (is == F32) return x;
-    uint32_t bits = (uint32_t)hone_bf16_of(x) << 16;
-    if (is == PAIRS) bits = bits >> 16 | (uint32_t)hone_bf16_of(below) << 16;
-    float word;
-    memcpy(&word, &bits, sizeof word);
-    return word;
+    veci up = vec_to_bf16(x);
+    if (is == PAIRS) return (vec)((veci)((vecu)up >> 16) | vec_to_bf16(below));
+    return (vec)up;
 }
 
-/* Columns [0, columns) of x[rows] as panels `wide` columns wide; wide is a constant. */
-ALWAYS_INLINE void pack(const kind is, const size_t wide, float *to, const float *x, size_t stride,
-                        size_t rows, size_t columns) {
-    static const float nothing[PANEL];
+/* A matrix to pack, and the panels it becomes, `wide` columns each and `apart` floats apart. */
+typedef struct packing {
+    const float *x;
+    size_t stride, rows;
+    float *to;
+    size_t apart;
+} packing;
+
+/* Some panels side by side, from panel `first` on; of x vectors are read and written whole: what
+ * reaches over the end of a panel's row is of the next row, or of the gap behind the panel. */
+ALWAYS_INLINE void pack_strip(const kind is, const size_t wide, const size_t panels,
+                              const packing *p, size_t first) {
     const size_t step = is == PAIRS ? 2 : 1;
-    for (size_t column = 0; column < columns; column += wide) {
-        size_t some = columns - column < wide ? columns - column : wide;
-        for (size_t r = 0; r < rows; r += step, to += wide) {
-            const float *from = x + r * stride + column;
-            /* rows are pages apart, where no hardware looks ahead */
-            __builtin_prefetch(from + AHEAD * stride);
-            const float *below = is == PAIRS && r + 1 < rows ? from + stride : nothing;
-            if (some == wide) {
-                for (size_t j = 0; j < wide; j++) to[j] = packed(is, from[j], below[j]);
-            } else {
-                for (size_t j = 0; j < some; j++) to[j] = packed(is, from[j], below[j]);
-                for (size_t j = some; j < wide; j++) to[j] = 0.0F;
+    float *to = p->to + first * p->apart;
+    for (size_t r = 0; r < p->rows; r += step, to += wide) {
+        const float *from = p->x + r * p->stride + first * wide;
+        bool has_below = is == PAIRS && r + 1 < p->rows;
+        for (size_t i = 0; i < panels * wide; i += LINE)      /* rows are pages apart, where no */
+            __builtin_prefetch(from + AHEAD * p->stride + i); /* hardware looks ahead */
+#pragma GCC unroll 8
+        for (size_t i = 0; i < panels; i++)
+            for (size_t j = 0; j < wide; j += LANES) {
+                const float *at = from + i * wide + j;
+                vec below = has_below ? vec_load(at + p->stride) : (vec){0};
+                vec_store(to + i * p->apart + j, packed(is, vec_load(at), below));
             }
-        }
+    }
+}
+
+/* The same of one panel that has `columns` columns, and of no number behind them. */
+ALWAYS_INLINE void pack_rest(const kind is, const size_t wide, const packing *p, size_t panel,
+                             size_t columns) {
+    const size_t step = is == PAIRS ? 2 : 1;
+    float *to = p->to + panel * p->apart;
+    for (size_t r = 0; r < p->rows; r += step, to += wide) {
+        float row[2][PANEL + LANES] = {{0}};
+        const float *from = p->x + r * p->stride + panel * wide;
+        memcpy(row[0], from, columns * sizeof *from);
+        if (is == PAIRS && r + 1 < p->rows)
+            memcpy(row[1], from + p->stride, columns * sizeof *from);
+        for (size_t j = 0; j < wide; j += LANES)
+            vec_store(to + j, packed(is, vec_load(row[0] + j), vec_load(row[1] + j)));
+    }
+}
+
+/* Columns [0, columns) of x; `width` of its row may be read. */
+ALWAYS_INLINE void pack(const kind is, const size_t wide, const packing *p, size_t columns,
+                        size_t width) {
+    enum { STRIP = 8 };
+    const size_t reach = round_up(wide, LANES);
+    size_t panel = 0;
+    while ((panel + STRIP) * wide <= columns && (panel + STRIP - 1) * wide + reach <= width) {
+        pack_strip(is, wide, STRIP, p, panel);
+        panel += STRIP;
+    }
+    for (; panel * wide < columns; panel++) {
+        if ((panel + 1) * wide <= columns && panel * wide + reach <= width)
+            pack_strip(is, wide, 1, p, panel);
+        else
+            pack_rest(is, wide, p, panel, least(columns - panel * wide, wide));
     }
 }
 
@@ -115,10 +159,8 @@ ALWAYS_INLINE void micro(const kind is, size_t depth, const float *a, const floa
             put(to->c + (size_t)i * to->c_stride, to->columns, to->accumulate, lo[i], hi[i]);
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
 /* c's rows of a packed block of a, its columns of one of b. */
-ALWAYS_INLINE void multiply(const kind is, size_t depth, const float *a, const float *b,
+ALWAYS_INLINE void multiply(const kind is, size_t depth, const packing *a, const packing *b,
                             corner to) {
     const corner all = to;
     for (size_t j = 0; j < all.columns; j += PANEL)
@@ -126,24 +168,26 @@ ALWAYS_INLINE void multiply(const kind is, size_t depth, const float *a, const f
             to.c = all.c + i * all.c_stride + j;
             to.rows = least(all.rows - i, MICRO_ROWS);
             to.columns = least(all.columns - j, PANEL);
-            micro(is, depth, a + i * depth, b + j * depth, &to);
+            micro(is, depth, a->to + i / MICRO_ROWS * a->apart, b->to + j / PANEL * b->apart, &to);
         }
 }
 
 ALWAYS_INLINE void gradient(const kind is, const hone_gradient_args *g) {
-    float *a = g->scratch, *b = a + ROWS * A_COLUMNS;
     size_t blocks = (g->rows + ROWS - 1) / ROWS;
     for (size_t n = 0; n < g->n; n += B_COLUMNS)
         for (size_t block = 0; block < blocks; block++) {
-            size_t row = g->rows * block / blocks;
-            size_t depth = g->rows * (block + 1) / blocks - row;
-            size_t columns = least(g->n - n, B_COLUMNS);
-            pack(is, PANEL, b, g->b + row * g->b_stride + n, g->b_stride, depth, columns);
+            size_t row = g->rows * block / blocks, rows = g->rows * (block + 1) / blocks - row;
+            size_t depth = packed_rows(is, rows), columns = least(g->n - n, B_COLUMNS);
+            packing b = {g->b + row * g->b_stride + n, g->b_stride, rows, g->scratch + A_FLOATS,
+                         depth * PANEL + HONE_GRADIENT_GAP};
+            pack(is, PANEL, &b, columns, g->n - n);
             for (size_t m = 0; m < g->m; m += A_COLUMNS) {
-                size_t rows = least(g->m - m, A_COLUMNS);
-                pack(is, MICRO_ROWS, a, g->a + row * g->a_stride + m, g->a_stride, depth, rows);
-                multiply(is, packed_rows(is, depth), a, b,
-                         (corner){g->c + m * g->c_stride + n, g->c_stride, rows, columns,
+                size_t some = least(g->m - m, A_COLUMNS);
+                packing a = {g->a + row * g->a_stride + m, g->a_stride, rows, g->scratch,
+                             round_up(depth * MICRO_ROWS, LINE) + HONE_GRADIENT_GAP};
+                pack(is, MICRO_ROWS, &a, some, g->m - m);
+                multiply(is, depth, &a, &b,
+                         (corner){g->c + m * g->c_stride + n, g->c_stride, some, columns,
                                   g->accumulate || block > 0});
             }
         }

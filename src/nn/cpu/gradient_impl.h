@@ -17,6 +17,13 @@ enum {
     HONE_GRADIENT_ROWS = 384,
     HONE_GRADIENT_A_COLUMNS = 192, /* a multiple of every MICRO_ROWS */
     HONE_GRADIENT_B_COLUMNS = 768, /* and of every panel */
+    /* Floats behind a panel: vectors may reach into them, and panels that start in the same sets of
+     * a cache would drive each other out of it. At most two of them, of panels of 6 and of 8. */
+    HONE_GRADIENT_GAP = 16,
+    HONE_GRADIENT_A_FLOATS = HONE_GRADIENT_ROWS * HONE_GRADIENT_A_COLUMNS +
+                             2 * HONE_GRADIENT_GAP * HONE_GRADIENT_A_COLUMNS / 6,
+    HONE_GRADIENT_B_FLOATS = HONE_GRADIENT_ROWS * HONE_GRADIENT_B_COLUMNS +
+                             2 * HONE_GRADIENT_GAP * HONE_GRADIENT_B_COLUMNS / 8,
 };
 
 extern const hone_gradient_kernels hone_gradient_generic;

@@ -27,6 +27,7 @@ enum { LANES = 4, MICRO_ROWS = 6 };
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t veci __attribute__((vector_size(4 * LANES)));
+typedef uint32_t vecu __attribute__((vector_size(4 * LANES)));
 typedef float vec_unaligned __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -61,6 +62,15 @@ ALWAYS_INLINE vec vec_min(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (
 ALWAYS_INLINE vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
 ALWAYS_INLINE vec vec_min(vec a, vec b) { return vec_select(a < b, a, b); }
 #endif
+
+/* Each lane rounded to its upper 16 bits, to nearest even, the lower ones 0; what is not a
+ * number stays so. */
+ALWAYS_INLINE veci vec_to_bf16(vec x) {
+    veci bits = (veci)x;
+    veci up = (bits + 0x7FFF + (bits >> 16 & 1)) & (int32_t)0xFFFF0000;
+    veci is_none = x != x;
+    return (up & ~is_none) | (((bits & (int32_t)0xFFFF0000) | 0x400000) & is_none);
+}
 
 /* Halves are added to halves: always the same order, whatever the compiler. */
 ALWAYS_INLINE float vec_sum(vec v) {
