@@ -1,6 +1,8 @@
 /* arena.c: a list of blocks, the newest first; every block comes from aligned_alloc. */
 #include "base/arena.h"
 
+#include "base/heap.h"
+
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -77,7 +79,7 @@ static block *add_block(hone_arena *arena, size_t need_bytes) {
     if (size_bytes > left_bytes) return NULL;
 
     size_t total_bytes = (sizeof(block) + size_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    block *b = aligned_alloc(ALIGNMENT, total_bytes);
+    block *b = hone_heap_alloc(total_bytes);
     if (!b) return NULL;
     b->older = arena->newest;
     b->size_bytes = size_bytes;

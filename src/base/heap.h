@@ -1,11 +1,18 @@
-/* heap.h: how malloc gives memory back, for programs that ask for the same large pieces again
- * and again. */
+/* heap.h: how malloc takes memory from the system and gives it back, for programs that work on
+ * large pieces. */
 #ifndef HONE_BASE_HEAP_H
 #define HONE_BASE_HEAP_H
+
+#include <stddef.h>
 
 /* Keep freed memory instead of returning it to the system, in one heap for all threads. For a
  * training run: oneDNN packs both sides of a weight's gradient into memory that it allocates
  * and frees at every call. Call it before threads are made. */
 void hone_heap_keep(void);
+
+/* aligned_alloc(64, size_bytes), in huge pages where the system has them for who asks: rows of a
+ * matrix are pages apart, and looking up ordinary ones takes time. NULL when there is no memory;
+ * the caller frees with free. */
+void *hone_heap_alloc(size_t size_bytes);
 
 #endif

@@ -5,6 +5,7 @@
 #include "model/encoder_impl.h"
 #include "model/lora.h"
 
+#include "base/heap.h"
 #include "nn/gradient.h"
 
 #include <stdlib.h>
@@ -147,7 +148,7 @@ hone_err hone_acts_reserve(hone_acts *acts, const hone_weights *weights, const h
     if (measure.offset > acts->memory_bytes) {
         free(acts->memory);
         acts->memory_bytes = 0;
-        acts->memory = aligned_alloc(64, measure.offset);
+        acts->memory = hone_heap_alloc(measure.offset);
         if (!acts->memory)
             return hone_err_new(HONE_E_NOMEM,
                                 "no memory for the %zu bytes of a batch of %zu tokens",

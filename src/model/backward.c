@@ -5,6 +5,7 @@
  * (norms): never in the order in which threads happen to finish. */
 #include "model/backward_impl.h"
 
+#include "base/heap.h"
 #include "model/beside_impl.h"
 #include "nn/gradient.h"
 
@@ -52,7 +53,7 @@ hone_err hone_backward_reserve(hone_backward_scratch *s, const hone_pass *pass) 
     if (bytes > s->memory_bytes) {
         free(s->memory);
         s->memory_bytes = 0;
-        s->memory = aligned_alloc(64, bytes);
+        s->memory = hone_heap_alloc(bytes);
         if (!s->memory)
             return hone_err_new(HONE_E_NOMEM,
                                 "no memory for the %zu bytes of gradients of a batch of %zu tokens",

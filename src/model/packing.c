@@ -4,6 +4,8 @@
  */
 #include "model/encoder_impl.h"
 
+#include "base/heap.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -94,7 +96,7 @@ void hone_packing_lay_out(const hone_config *config, const hone_shapes *shapes, 
 }
 
 hone_err hone_packing_reserve(hone_packing *p) {
-    p->memory = aligned_alloc(64, p->total_bytes);
+    p->memory = hone_heap_alloc(p->total_bytes);
     p->at = p->memory;
     if (p->memory) return HONE_OK;
     return hone_err_new(HONE_E_NOMEM, "no memory for %zu bytes of weights", p->total_bytes);

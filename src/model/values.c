@@ -1,6 +1,7 @@
 /* values.c: see values.h. */
 #include "model/values.h"
 
+#include "base/heap.h"
 #include "model/safetensors.h"
 
 #include <stdio.h>
@@ -25,7 +26,7 @@ static bool grows(const hone_config *a, const hone_config *b) {
 
 float *hone_values_alloc(size_t count) {
     size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
-    float *array = aligned_alloc(64, bytes);
+    float *array = hone_heap_alloc(bytes);
     if (array) memset(array, 0, bytes);
     return array;
 }
