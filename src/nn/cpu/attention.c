@@ -72,14 +72,25 @@ static void multiply(size_t rows, size_t columns, size_t depth, operand a, const
     }
 }
 
-/* x[rows, dim] as B with a column per row of x (its transpose): depth dim. */
+/* x[rows, dim] as B with a column per row of x (its transpose): depth dim. A block of LANES rows
+ * and dimensions is turned at a time. */
 static void pack_rows(float *panels, const float *x, size_t stride, size_t rows, size_t dim) {
-    for (size_t r = 0; r < rows; r += PANEL) {
-        float *panel = panels + r * dim;
-        size_t wide = rows - r < PANEL ? rows - r : PANEL;
-        if (wide < PANEL) memset(panel, 0, dim * PANEL * sizeof *panel);
-        for (size_t j = 0; j < wide; j++)
-            for (size_t k = 0; k < dim; k++) panel[k * PANEL + j] = x[(r + j) * stride + k];
+    for (size_t first = 0; first < round_up(rows, PANEL); first += LANES) {
+        float *to = panels + first / PANEL * PANEL * dim + first % PANEL;
+        const float *from = x + first * stride;
+        size_t some = first < rows ? rows - first : 0, k = 0;
+        for (; k + LANES <= dim && some >= LANES; k += LANES) {
+            vec block[LANES];
+            for (size_t j = 0; j < LANES; j++) {
+                block[j] = vec_load(from + j * stride + k);
+                __builtin_prefetch(from + (j + LANES) * stride + k);
+            }
+            vec_transpose(block);
+            for (size_t j = 0; j < LANES; j++) vec_store(to + (k + j) * PANEL, block[j]);
+        }
+        for (; k < dim; k++)
+            for (size_t j = 0; j < LANES; j++)
+                to[k * PANEL + j] = j < some ? from[j * stride + k] : 0.0F;
     }
 }
 
@@ -94,6 +105,13 @@ static void pack_dims(float *panels, const float *x, size_t stride, size_t rows,
             memcpy(to, x + r * stride + d, wide * sizeof *to);
         }
     }
+}
+
+/* Ask for what will be read of x[rows, dim]: rows are pages apart, where no hardware looks ahead. */
+static void fetch(const float *x, size_t stride, size_t rows, size_t dim) {
+    enum { LINE = 16 }; /* floats */
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = 0; k < dim; k += LINE) __builtin_prefetch(x + r * stride + k, 0, 2);
 }
 
 /* scores[rows, padded] -> exp(scale * score - offset), offset the row's maximum. The padded
@@ -137,6 +155,9 @@ void HONE_ATTENTION(attention)(const hone_attention_args *a) {
     float *values = keys + padded * a->dim;
     float *scores = values + a->kv_rows * dim_padded;
     float *mask = scores + BLOCK_ROWS * padded;
+    fetch(a->k, a->kv_stride, a->kv_rows, a->dim);
+    fetch(a->v, a->kv_stride, a->kv_rows, a->dim);
+    fetch(a->q, a->q_stride, a->q_rows, a->dim);
     pack_rows(keys, a->k, a->kv_stride, a->kv_rows, a->dim);
     pack_dims(values, a->v, a->kv_stride, a->kv_rows, a->dim);
 
@@ -195,14 +216,22 @@ static void score_grad_row(const hone_attention_args *a, const backward *b, size
 }
 
 static float row_dot(const float *x, const float *y, size_t count) {
-    float total = 0.0F;
-    for (size_t i = 0; i < count; i++) total += x[i] * y[i];
-    return total;
+    vec total = {0};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) total += vec_load(x + i) * vec_load(y + i);
+    float rest = 0.0F;
+    for (; i < count; i++) rest += x[i] * y[i];
+    return vec_sum(total) + rest;
 }
 
 void HONE_ATTENTION(attention_grad)(const hone_attention_grad_args *g) {
     const hone_attention_args *a = &g->fwd;
     backward b = lay_out(a);
+    fetch(a->k, a->kv_stride, a->kv_rows, a->dim);
+    fetch(a->v, a->kv_stride, a->kv_rows, a->dim);
+    fetch(a->q, a->q_stride, a->q_rows, a->dim);
+    fetch(g->dout, a->q_stride, a->q_rows, a->dim);
+    fetch(a->out, a->q_stride, a->q_rows, a->dim);
     pack_rows(b.keys_by_row, a->k, a->kv_stride, a->kv_rows, a->dim);
     pack_rows(b.values_by_row, a->v, a->kv_stride, a->kv_rows, a->dim);
     operand q = {a->q, a->q_stride, 1}, dout = {g->dout, a->q_stride, 1};

@@ -84,6 +84,35 @@ ALWAYS_INLINE float vec_largest(vec v) {
     return m;
 }
 
+/* Rows become columns, of a block of LANES vectors. */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+ALWAYS_INLINE void vec_transpose(vec *v) {
+    vec pairs[LANES], fours[LANES];
+    for (int i = 0; i < LANES; i += 2) {
+        pairs[i] = (vec)_mm256_unpacklo_ps((__m256)v[i], (__m256)v[i + 1]);
+        pairs[i + 1] = (vec)_mm256_unpackhi_ps((__m256)v[i], (__m256)v[i + 1]);
+    }
+    for (int i = 0; i < LANES; i += 4)
+        for (int j = 0; j < 2; j++) {
+            __m256d low = (__m256d)pairs[i + j], high = (__m256d)pairs[i + j + 2];
+            fours[i + 2 * j] = (vec)_mm256_unpacklo_pd(low, high);
+            fours[i + 2 * j + 1] = (vec)_mm256_unpackhi_pd(low, high);
+        }
+    for (int i = 0; i < LANES / 2; i++) {
+        __m256 low = (__m256)fours[i], high = (__m256)fours[i + LANES / 2];
+        v[i] = (vec)_mm256_permute2f128_ps(low, high, 0x20);
+        v[i + LANES / 2] = (vec)_mm256_permute2f128_ps(low, high, 0x31);
+    }
+}
+#else
+ALWAYS_INLINE void vec_transpose(vec *v) {
+    float turned[LANES][LANES];
+    for (size_t i = 0; i < LANES; i++)
+        for (size_t j = 0; j < LANES; j++) turned[j][i] = v[i][j];
+    memcpy(v, turned, sizeof turned);
+}
+#endif
+
 /* e^x, relative error below 2e-7; x is clamped to [-87, 88], where the result is normal.
  *
  *     n = round(x / ln 2), r = x - n ln 2 in two parts, e^x = 2^n e^r,
