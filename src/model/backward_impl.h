@@ -13,19 +13,20 @@
 #include "model/lora_impl.h"
 
 typedef struct hone_backward {
-    hone_dtype dtype;               /* of the products that make gradients */
-    const hone_pass *pass;          /* the forward pass, first_only */
-    const hone_packing *transposed; /* the same weights, packed to multiply by their transpose */
-    float *grads;                   /* [params->total - first_float]; added to */
-    size_t first_float;             /* what lies before it in the flat array is not trained */
-    size_t first_layer;             /* nor is any layer before this */
-    bool embeddings;                /* they are trained, which is to be so for layer 0 alone */
-    bool pool;                      /* the pooler is */
-    const hone_lora *lora;          /* of the layers adapters alone are; rank 0 = all is */
-    hone_lora_work *lora_work;      /* reserved */
-    bool fresh;                     /* matrices of layers and pooler: written instead of added to */
-    int32_t pad_id;                 /* its embedding has no gradient, as in PyTorch; -1 = none */
-    const float *dlogits;           /* [sequences, labels] */
+    hone_dtype dtype;          /* of the products that make gradients */
+    const hone_pass *pass;     /* the forward pass, first_only */
+    hone_packing *transposed;  /* the same weights, packed to multiply by their transpose;
+                                       by layer, this is where they are filled in */
+    float *grads;              /* [params->total - first_float]; added to */
+    size_t first_float;        /* what lies before it in the flat array is not trained */
+    size_t first_layer;        /* nor is any layer before this */
+    bool embeddings;           /* they are trained, which is to be so for layer 0 alone */
+    bool pool;                 /* the pooler is */
+    const hone_lora *lora;     /* of the layers adapters alone are; rank 0 = all is */
+    hone_lora_work *lora_work; /* reserved */
+    bool fresh;                /* matrices of layers and pooler: written instead of added to */
+    int32_t pad_id;            /* its embedding has no gradient, as in PyTorch; -1 = none */
+    const float *dlogits;      /* [sequences, labels] */
 } hone_backward;
 
 /* Scratch of the backward pass, kept between batches. */
@@ -46,7 +47,7 @@ HONE_NODISCARD hone_err hone_backward_reserve(hone_backward_scratch *scratch,
 void hone_backward_done(hone_backward_scratch *scratch);
 
 /* grads += the gradient. scratch was reserved for the pass. INVALID when the engine refuses to
- * pack an adapter. */
+ * pack, NOMEM. */
 HONE_NODISCARD hone_err hone_backward_run(const hone_backward *backward,
                                           hone_backward_scratch *scratch);
 

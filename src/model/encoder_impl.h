@@ -44,7 +44,8 @@ typedef struct hone_shapes {
     hone_product *pool;               /* square itself; in int8, one in f32 */
 } hone_shapes;
 
-HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype,
+/* fast: by hone_product_create_fast. */
+HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, bool fast,
                                            hone_shapes *out);
 void hone_shapes_done(hone_shapes *shapes);
 
@@ -58,11 +59,13 @@ void hone_shapes_describe(const hone_shapes *shapes, hone_buf *out);
 /* Which matrix of a layer: the places of a packing. UP + c and DOWN + c for chunk c. */
 enum { HONE_PACK_Q, HONE_PACK_K, HONE_PACK_V, HONE_PACK_OUT, HONE_PACK_UP };
 
-/* Every matrix of the layers and the pooler, packed, as it is or transposed (for gradients). */
+/* Every matrix of the layers and the pooler, packed, as it is or transposed (for gradients); or
+ * of the layers one at a time. */
 typedef struct hone_packing {
     const hone_shapes *shapes;
     bool transposed;
     size_t layers, slots; /* slots per layer: 4 + 2 * chunks */
+    size_t places;        /* layers that there is memory for: all, or 1 */
     size_t square_bytes, up_bytes, down_bytes;
     size_t total_bytes;
     char *memory;   /* owned, filled by fill; NULL where kept packed weights are read */
@@ -72,11 +75,11 @@ typedef struct hone_packing {
 
 /* Sizes alone; reserve or a map brings the bytes. */
 void hone_packing_lay_out(const hone_config *config, const hone_shapes *shapes, bool transposed,
-                          hone_packing *out);
+                          size_t places, hone_packing *out);
 HONE_NODISCARD hone_err hone_packing_reserve(hone_packing *packing); /* NOMEM */
 /* Both. */
 HONE_NODISCARD hone_err hone_packing_create(const hone_config *config, const hone_shapes *shapes,
-                                            bool transposed, hone_packing *out);
+                                            bool transposed, size_t places, hone_packing *out);
 void hone_packing_done(hone_packing *packing);
 
 /* Pack from plain, the floats of each parameter in params' order. */
@@ -85,13 +88,16 @@ HONE_NODISCARD hone_err hone_packing_fill(hone_packing *packing, const hone_para
 
 /* The same of some of them, where the others have not changed. */
 typedef struct hone_repack {
-    size_t first_layer; /* from here on */
-    uint32_t slots;     /* bit HONE_PACK_Q ...; the way up and down whole: bits UP and UP + 1 */
+    size_t first_layer, end_layer; /* [first, end) */
+    uint32_t slots; /* bit HONE_PACK_Q ...; the way up and down whole: bits UP and UP + 1 */
     bool pool;
 } hone_repack;
 HONE_NODISCARD hone_err hone_packing_refill(hone_packing *packing, const hone_params *params,
                                             const float *const *plain, hone_repack which,
                                             hone_pool *pool);
+
+/* Is a layer's to be filled in before it is read? */
+static inline bool hone_packing_is_by_layer(const hone_packing *p) { return p->places < p->layers; }
 
 const void *hone_packing_get(const hone_packing *packing, size_t layer, size_t slot);
 const void *hone_packing_get_pool(const hone_packing *packing);

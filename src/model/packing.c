@@ -6,21 +6,25 @@
 
 #include "base/heap.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, hone_shapes *out) {
+hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, bool fast,
+                            hone_shapes *out) {
+    hone_err (*create)(hone_dtype, size_t, size_t,
+                       hone_product **) = fast ? hone_product_create_fast : hone_product_create;
     size_t hidden = config->hidden, wide = config->intermediate;
     hone_shapes s = {.chunks = 1, .chunk = wide};
     if (wide % hidden == 0 && wide / hidden <= HONE_CHUNKS_MAX)
         s = (hone_shapes){.chunks = wide / hidden, .chunk = hidden};
-    hone_err err = hone_product_create(dtype, hidden, hidden, &s.square);
+    hone_err err = create(dtype, hidden, hidden, &s.square);
     if (!hone_failed(err)) {
         s.up = s.down = s.pool = s.square;
         if (s.chunk != hidden) {
             s.up = s.down = NULL;
-            err = hone_product_create(dtype, hidden, s.chunk, &s.up);
-            if (!hone_failed(err)) err = hone_product_create(dtype, s.chunk, hidden, &s.down);
+            err = create(dtype, hidden, s.chunk, &s.up);
+            if (!hone_failed(err)) err = create(dtype, s.chunk, hidden, &s.down);
         }
         /* One row a sequence, and the last thing before the answer: not the place to save. */
         if (!hone_failed(err) && dtype == HONE_DTYPE_INT8) {
@@ -85,13 +89,14 @@ static size_t slot_offset(const hone_packing *p, size_t slot) {
 }
 
 void hone_packing_lay_out(const hone_config *config, const hone_shapes *shapes, bool transposed,
-                          hone_packing *out) {
-    hone_packing p = {.shapes = shapes, .transposed = transposed, .layers = config->layers};
+                          size_t places, hone_packing *out) {
+    hone_packing p = {
+        .shapes = shapes, .transposed = transposed, .layers = config->layers, .places = places};
     p.slots = HONE_PACK_UP + 2 * shapes->chunks;
     p.square_bytes = hone_product_packed_bytes(shapes->square);
     p.up_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP));
     p.down_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP + shapes->chunks));
-    p.total_bytes = p.layers * slot_offset(&p, p.slots) + hone_product_packed_bytes(shapes->pool);
+    p.total_bytes = places * slot_offset(&p, p.slots) + hone_product_packed_bytes(shapes->pool);
     *out = p;
 }
 
@@ -103,9 +108,9 @@ hone_err hone_packing_reserve(hone_packing *p) {
 }
 
 hone_err hone_packing_create(const hone_config *config, const hone_shapes *shapes, bool transposed,
-                             hone_packing *out) {
+                             size_t places, hone_packing *out) {
     hone_packing p;
-    hone_packing_lay_out(config, shapes, transposed, &p);
+    hone_packing_lay_out(config, shapes, transposed, places, &p);
     HONE_TRY(hone_packing_reserve(&p));
     *out = p;
     return HONE_OK;
@@ -117,13 +122,17 @@ void hone_packing_done(hone_packing *packing) {
     *packing = (hone_packing){0};
 }
 
-const void *hone_packing_get(const hone_packing *p, size_t layer, size_t slot) {
-    return p->at + layer * slot_offset(p, p->slots) + slot_offset(p, slot);
+static size_t offset_of(const hone_packing *p, size_t layer, size_t slot) {
+    return layer % p->places * slot_offset(p, p->slots) + slot_offset(p, slot);
 }
 
-const void *hone_packing_get_pool(const hone_packing *p) {
-    return p->at + p->layers * slot_offset(p, p->slots);
+static size_t pool_offset(const hone_packing *p) { return p->places * slot_offset(p, p->slots); }
+
+const void *hone_packing_get(const hone_packing *p, size_t layer, size_t slot) {
+    return p->at + offset_of(p, layer, slot);
 }
+
+const void *hone_packing_get_pool(const hone_packing *p) { return p->at + pool_offset(p); }
 
 typedef struct fill {
     const hone_packing *packing;
@@ -145,7 +154,7 @@ static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
     size_t up_index = hone_params_layer(layer, HONE_UP_W);
     size_t hidden = (size_t)f->params->items[up_index].dims[1];
     size_t wide = (size_t)f->params->items[up_index].dims[0];
-    char *to = p->memory + layer * slot_offset(p, p->slots) + slot_offset(p, slot);
+    char *to = p->memory + offset_of(p, layer, slot);
     if (slot < HONE_PACK_UP)
         return fill_square(p, p->shapes->square, f->plain[hone_params_layer(layer, squares[slot])],
                            hidden, to);
@@ -163,42 +172,45 @@ static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
                          : hone_product_pack(product, weight, wide, 1, to);
 }
 
-/* Has the matrix of piece index changed? */
+/* Has the matrix of piece index, a layer's, changed? */
 static bool is_wanted(const fill *f, size_t index) {
     const hone_packing *p = f->packing;
     size_t slot = index % p->slots;
-    if (index == p->layers * p->slots) return f->which.pool;
     if (slot >= HONE_PACK_UP) slot = HONE_PACK_UP + (slot - HONE_PACK_UP) / p->shapes->chunks;
-    return index / p->slots >= f->which.first_layer && (f->which.slots >> slot & 1) != 0;
+    return (f->which.slots >> slot & 1) != 0;
+}
+
+/* Matrices of the layers that were asked for. */
+static size_t pieces_of(const fill *f) {
+    return (f->which.end_layer - f->which.first_layer) * f->packing->slots;
 }
 
 static void fill_piece(void *ctx, size_t index, size_t worker) {
     fill *f = ctx;
     const hone_packing *p = f->packing;
     (void)worker;
-    hone_err err;
-    if (!is_wanted(f, index)) return;
-    if (index == p->layers * p->slots) {
+    hone_err err = HONE_OK;
+    if (index == pieces_of(f)) { /* the pooler */
         size_t pool = hone_params_head(f->params, HONE_POOL_W);
         size_t hidden = (size_t)f->params->items[pool].dims[1];
-        err = fill_square(p, p->shapes->pool, f->plain[pool], hidden,
-                          p->memory + p->layers * slot_offset(p, p->slots));
-    } else {
-        err = fill_slot(f, index / p->slots, index % p->slots);
+        err = fill_square(p, p->shapes->pool, f->plain[pool], hidden, p->memory + pool_offset(p));
+    } else if (is_wanted(f, index)) {
+        err = fill_slot(f, f->which.first_layer + index / p->slots, index % p->slots);
     }
     if (hone_failed(err)) atomic_store(&f->failed, true);
 }
 
 hone_err hone_packing_fill(hone_packing *packing, const hone_params *params,
                            const float *const *plain, hone_pool *pool) {
-    hone_repack all = {0, ~UINT32_C(0), true};
+    hone_repack all = {0, packing->layers, ~UINT32_C(0), true};
     return hone_packing_refill(packing, params, plain, all, pool);
 }
 
 hone_err hone_packing_refill(hone_packing *packing, const hone_params *params,
                              const float *const *plain, hone_repack which, hone_pool *pool) {
+    assert(which.end_layer - which.first_layer <= packing->places);
     fill f = {.packing = packing, .params = params, .plain = plain, .which = which};
-    hone_pool_run(pool, packing->layers * packing->slots + 1, fill_piece, &f);
+    hone_pool_run(pool, pieces_of(&f) + (which.pool ? 1 : 0), fill_piece, &f);
     if (atomic_load(&f.failed)) /* its own message stayed with the thread that saw it */
         return hone_err_new(HONE_E_NOMEM, "the matrix engine could not pack the weights");
     return HONE_OK;

@@ -131,10 +131,13 @@ static hone_err build(hone_tuner *t, const char *dir, const hone_tuner_options *
     HONE_TRY(hone_lora_choose(&t->config, &t->params, &o->lora, o->frozen_layers, &t->lora));
     HONE_TRY(hone_lora_add(&t->lora, t->config.layers, &t->params));
     HONE_TRY(load(t, dir, o));
-    HONE_TRY(hone_shapes_create(&t->config, o->dtype, &t->shapes));
+    HONE_TRY(hone_shapes_create(&t->config, o->dtype, true, &t->shapes));
     HONE_TRY(add_adapters(t, o->seed));
-    HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, &t->forward));
-    HONE_TRY(hone_packing_create(&t->config, &t->shapes, true, &t->transposed));
+    HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, t->config.layers, &t->forward));
+    /* Adapters change few of the matrices. Else each is needed once in a step, so a layer's are
+     * packed when its turn has come. */
+    size_t places = t->lora.rank > 0 ? t->config.layers : 1;
+    HONE_TRY(hone_packing_create(&t->config, &t->shapes, true, places, &t->transposed));
     hone_acts_plan plan = {.keep = true,
                            .embeddings = t->trained.first == 0,
                            .recompute = o->recompute,
@@ -291,12 +294,13 @@ static hone_err pack(hone_tuner *t, hone_pool *pool) {
     if (t->packed) return HONE_OK;
     uint32_t slots = ~UINT32_C(0); /* what has changed of the layers */
     if (t->lora.rank > 0) slots = is_beside(t) ? 0 : t->lora.slots;
-    hone_repack which = {t->first_layer, slots,
+    hone_repack which = {t->first_layer, t->config.layers, slots,
                          is_trained(t, hone_params_head(&t->params, HONE_POOL_W))};
-    if (!t->filled) which = (hone_repack){0, ~UINT32_C(0), true};
+    if (!t->filled) which = (hone_repack){0, t->config.layers, ~UINT32_C(0), true};
     HONE_TRY(take_adapters(t, pool));
     HONE_TRY(hone_packing_refill(&t->forward, &t->params, t->plain, which, pool));
-    HONE_TRY(hone_packing_refill(&t->transposed, &t->params, t->plain, which, pool));
+    if (!hone_packing_is_by_layer(&t->transposed))
+        HONE_TRY(hone_packing_refill(&t->transposed, &t->params, t->plain, which, pool));
     t->filled = t->packed = true;
     return HONE_OK;
 }
