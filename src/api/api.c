@@ -7,7 +7,6 @@
  *
  * A signature covers the body: its hash is checked here, before any operation sees the request. */
 #include "api/api.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/sigv4.h"
@@ -252,11 +251,12 @@ static void dispatch(const hone_call *call, hone_exchange *exchange, service kin
 }
 
 static const char *actor_of(hone_arena *arena, const hone_caller *caller) {
-    hone_buf name;
-    hone_buf_init(&name, 256);
-    hone_buf_printf(&name, "user/%s", caller->name);
-    const char *actor = hone_arena_strdup(arena, hone_buf_str(&name));
-    hone_buf_done(&name);
+    static const char prefix[] = "user/";
+    size_t len = strlen(caller->name);
+    char *actor = hone_arena_alloc(arena, sizeof prefix + len, 1);
+    if (!actor) return NULL;
+    memcpy(actor, prefix, sizeof prefix - 1);
+    memcpy(actor + sizeof prefix - 1, caller->name, len);
     return actor;
 }
 

@@ -29,13 +29,10 @@ static hone_err write_answer(const invocation *v, hone_str *answer) {
     const hone_toolkit_labels labels = {(const char *const *)config->label_names, config->labels,
                                         config->problem == HONE_REGRESSION};
     hone_buf out;
-    hone_buf_init(&out, ANSWER_BYTES_MAX);
-    hone_err err = hone_toolkit_format(&v->call, &labels, q->logits, &out);
-    char *kept = hone_failed(err) ? NULL : hone_arena_strdup(q->arena, hone_buf_str(&out));
-    if (!hone_failed(err) && !kept) err = hone_err_new(HONE_E_NOMEM, "no memory for an answer");
-    if (!hone_failed(err)) *answer = (hone_str){kept, out.len};
-    hone_buf_done(&out);
-    return err;
+    hone_buf_init_in(&out, q->arena, ANSWER_BYTES_MAX);
+    HONE_TRY(hone_toolkit_format(&v->call, &labels, q->logits, &out));
+    *answer = hone_buf_str(&out);
+    return HONE_OK;
 }
 
 /* How a failure is told. */

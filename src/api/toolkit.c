@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { SMALL_BODY_BYTES = 4096 };
+
 /* ---- the request ---- */
 
 static hone_err bad(const char *words) { return hone_err_new(HONE_E_INVALID, "%s", words); }
@@ -64,12 +66,13 @@ static hone_err read_parameter(hone_toolkit_call *c, const char *key, const json
                         key);
 }
 
-static hone_err read_parameters(hone_toolkit_call *c, json_t *parameters) {
+static hone_err read_parameters(hone_toolkit_call *c, const json_t *parameters) {
     const char *key = NULL;
     json_t *value = NULL;
     if (!parameters || json_is_null(parameters)) return HONE_OK;
     if (!json_is_object(parameters)) return bad("parameters is no object");
-    json_object_foreach(parameters, key, value) HONE_TRY(read_parameter(c, key, value));
+    json_object_foreach(hone_json_loose(parameters), key, value)
+        HONE_TRY(read_parameter(c, key, value));
     return HONE_OK;
 }
 
@@ -84,14 +87,25 @@ static bool is_type(hone_str type, hone_str name) {
     return type.len == name.len && strncasecmp(type.ptr, name.ptr, name.len) == 0;
 }
 
-static hone_err read_json(hone_arena *arena, hone_str body, hone_toolkit_call *c) {
+/* A small body goes where its request has memory already; a large one has its own, for a parser
+ * that cannot give back what it outgrows takes several times as much. */
+static hone_err parse_body(hone_arena *arena, hone_str body, hone_toolkit_call *c,
+                           const json_t **out) {
+    if (body.len <= SMALL_BODY_BYTES) return hone_json_parse_in(arena, body, "the body", out);
     hone_err err = hone_json_parse(body, "the body", &c->body);
+    *out = c->body;
+    return err;
+}
+
+static hone_err read_json(hone_arena *arena, hone_str body, hone_toolkit_call *c) {
+    const json_t *json = NULL;
+    hone_err err = parse_body(arena, body, c, &json);
     if (err.code == HONE_E_CORRUPT) err.code = HONE_E_INVALID;
     if (hone_failed(err)) return err;
-    const json_t *inputs = json_object_get(c->body, "inputs");
+    const json_t *inputs = json_object_get(json, "inputs");
     if (!inputs) return bad("the body has no member inputs");
     HONE_TRY(read_inputs(arena, c, inputs));
-    return read_parameters(c, json_object_get(c->body, "parameters"));
+    return read_parameters(c, json_object_get(json, "parameters"));
 }
 
 static hone_err read_plain(hone_arena *arena, hone_str body, hone_toolkit_call *c) {
@@ -106,7 +120,7 @@ static hone_err read_plain(hone_arena *arena, hone_str body, hone_toolkit_call *
 hone_err hone_toolkit_parse(hone_arena *arena, hone_str content_type, hone_str body,
                             hone_toolkit_call *out) {
     hone_str type = media_type(content_type);
-    *out = (hone_toolkit_call){0};
+    *out = (hone_toolkit_call){.arena = arena};
     if (is_type(type, HONE_S("text/plain"))) return read_plain(arena, body, out);
     /* boto3 sends no type of its own accord */
     if (type.len > 0 && !is_type(type, HONE_S("application/json")) &&
@@ -185,7 +199,7 @@ hone_err hone_toolkit_format(const hone_toolkit_call *call, const hone_toolkit_l
                              const float *logits, hone_buf *out) {
     /* A single text's list of labels is the answer itself, as the toolkit has it. */
     bool is_bare = !call->is_list && call->has_top_k, ok = true;
-    double *scores = calloc(labels->count, sizeof *scores);
+    double *scores = hone_arena_alloc(call->arena, labels->count, sizeof *scores);
     if (!scores) return hone_err_new(HONE_E_NOMEM, "no memory for an answer");
     if (!is_bare) hone_buf_push_char(out, '[');
     for (size_t i = 0; i < call->count && ok; i++) {
@@ -193,7 +207,6 @@ hone_err hone_toolkit_format(const hone_toolkit_call *call, const hone_toolkit_l
         ok = push_text(call, labels, logits + i * labels->count, scores, out);
     }
     if (!is_bare) hone_buf_push_char(out, ']');
-    free(scores);
     if (!ok) return hone_err_new(HONE_E_CORRUPT, "the model answered what is no number");
     return hone_buf_err(out);
 }

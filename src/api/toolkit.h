@@ -21,9 +21,10 @@
 enum { HONE_TOOLKIT_TEXTS_MAX = 4096 };
 
 typedef struct hone_toolkit_call {
+    hone_arena *arena;
     const hone_str *texts; /* [count], borrowed from the body, in the arena */
     size_t count;
-    json_t *body; /* owned: holds the texts; NULL for text/plain */
+    json_t *body; /* owned: holds the texts of a large body; NULL when they lie in the arena */
     bool is_list; /* inputs was one */
     bool has_top_k, all_scores, has_scoring;
     size_t top_k; /* 0 = all */

@@ -72,6 +72,23 @@ void hone_arena_reset(hone_arena *arena) {
     keep->used_bytes = 0;
 }
 
+size_t hone_arena_held(const hone_arena *arena) { return arena->held_bytes; }
+
+hone_arena_mark hone_arena_mark_get(const hone_arena *arena) {
+    block *b = arena->newest;
+    return (hone_arena_mark){b, b ? b->used_bytes : 0};
+}
+
+void hone_arena_rewind(hone_arena *arena, hone_arena_mark mark) {
+    while (arena->newest != mark.block) {
+        block *b = arena->newest;
+        arena->newest = b->older;
+        arena->held_bytes -= b->size_bytes;
+        free(b);
+    }
+    if (arena->newest) arena->newest->used_bytes = mark.used_bytes;
+}
+
 static block *add_block(hone_arena *arena, size_t need_bytes) {
     size_t size_bytes = need_bytes > BLOCK_BYTES ? need_bytes : BLOCK_BYTES;
     size_t left_bytes = arena->limit_bytes - arena->held_bytes;

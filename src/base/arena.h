@@ -26,6 +26,18 @@ void hone_arena_destroy(hone_arena *arena);
 /* Forget every allocation but keep one block for the next use; deferred calls run. */
 void hone_arena_reset(hone_arena *arena);
 
+/* What it has from the system now, a kept block included. */
+size_t hone_arena_held(const hone_arena *arena);
+
+/* A place in the arena to go back to: what is allocated between the two is forgotten. Nothing may
+ * be deferred in between. */
+typedef struct hone_arena_mark {
+    void *block;
+    size_t used_bytes;
+} hone_arena_mark;
+hone_arena_mark hone_arena_mark_get(const hone_arena *arena);
+void hone_arena_rewind(hone_arena *arena, hone_arena_mark mark);
+
 /* count * size zeroed bytes, aligned to 64; NULL at the limit or on overflow. */
 void *hone_arena_alloc(hone_arena *arena, size_t count, size_t size);
 

@@ -11,9 +11,20 @@ void hone_buf_init(hone_buf *buf, size_t limit_bytes) {
     *buf = (hone_buf){.limit_bytes = limit_bytes};
 }
 
+void hone_buf_init_in(hone_buf *buf, hone_arena *arena, size_t limit_bytes) {
+    *buf = (hone_buf){.limit_bytes = limit_bytes, .arena = arena};
+}
+
 void hone_buf_done(hone_buf *buf) {
-    free(buf->ptr);
+    if (!buf->arena) free(buf->ptr);
     *buf = (hone_buf){0};
+}
+
+static char *grow(const hone_buf *buf, size_t cap) {
+    if (!buf->arena) return realloc(buf->ptr, cap);
+    char *ptr = hone_arena_alloc(buf->arena, cap, 1);
+    if (ptr && buf->len > 0) memcpy(ptr, buf->ptr, buf->len);
+    return ptr;
 }
 
 char *hone_buf_reserve(hone_buf *buf, size_t extra) {
@@ -26,7 +37,7 @@ char *hone_buf_reserve(hone_buf *buf, size_t extra) {
     if (need > buf->cap) {
         size_t cap = buf->cap ? buf->cap : FIRST_BYTES;
         while (cap < need) cap = cap <= buf->limit_bytes / 2 ? cap * 2 : buf->limit_bytes;
-        char *ptr = realloc(buf->ptr, cap);
+        char *ptr = grow(buf, cap);
         if (!ptr) {
             buf->failed = HONE_E_NOMEM;
             return NULL;

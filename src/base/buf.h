@@ -2,11 +2,13 @@
  *
  * Append freely, check hone_buf_err once: after a failure every append does nothing.
  *
- * Ownership: the buffer owns its bytes; hone_buf_done frees them.
+ * Ownership: the buffer owns its bytes; hone_buf_done frees them. Those of a buffer in an arena
+ * live as long as that; what it outgrows stays there, too.
  */
 #ifndef HONE_BASE_BUF_H
 #define HONE_BASE_BUF_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -17,10 +19,12 @@ typedef struct hone_buf {
     size_t len;
     size_t cap;
     size_t limit_bytes;
-    hone_code failed; /* NOMEM or FULL, the first that happened */
+    hone_code failed;  /* NOMEM or FULL, the first that happened */
+    hone_arena *arena; /* NULL: from malloc */
 } hone_buf;
 
 void hone_buf_init(hone_buf *buf, size_t limit_bytes);
+void hone_buf_init_in(hone_buf *buf, hone_arena *arena, size_t limit_bytes);
 void hone_buf_done(hone_buf *buf);
 
 /* Room for extra more bytes at the end: where to write them, NULL on failure.

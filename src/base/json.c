@@ -7,6 +7,33 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Where this thread's jansson takes its memory; NULL = malloc. Set while a document is parsed, and
+ * only then, so that nothing of an arena ever reaches free. */
+static _Thread_local hone_arena *parsing_in;
+
+static void *take(size_t size) {
+    return parsing_in ? hone_arena_alloc(parsing_in, size, 1) : malloc(size);
+}
+
+static void give_back(void *ptr) {
+    if (!parsing_in) free(ptr);
+}
+
+/* Before main: no other thread may have jansson's memory yet. */
+__attribute__((constructor)) static void take_over_memory(void) {
+    json_set_alloc_funcs(take, give_back);
+}
+
+hone_err hone_json_parse_in(hone_arena *arena, hone_str bytes, const char *where,
+                            const json_t **out) {
+    json_t *value = NULL;
+    parsing_in = arena;
+    hone_err err = hone_json_parse(bytes, where, &value);
+    parsing_in = NULL;
+    if (!hone_failed(err)) *out = value;
+    return err;
+}
+
 hone_err hone_json_parse(hone_str bytes, const char *where, json_t **out) {
     json_error_t e;
     json_t *value = json_loadb(bytes.ptr ? bytes.ptr : "", bytes.len, JSON_ALLOW_NUL, &e);

@@ -18,6 +18,10 @@
  * owns *out and drops it with json_decref. Strings may hold NUL; use hone_json_str. */
 HONE_NODISCARD hone_err hone_json_parse(hone_str bytes, const char *where, json_t **out);
 
+/* The same, with all its memory in the arena: *out is never dropped, and must not be changed. */
+HONE_NODISCARD hone_err hone_json_parse_in(hone_arena *arena, hone_str bytes, const char *where,
+                                           const json_t **out);
+
 /* The same of a file of at most limit_bytes. */
 HONE_NODISCARD hone_err hone_json_load(const char *path, size_t limit_bytes, json_t **out);
 

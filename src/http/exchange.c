@@ -41,22 +41,81 @@ static void link_exchange(hone_server *server, hone_exchange *e) {
     pthread_mutex_unlock(&server->lock);
 }
 
+static void free_exchange(hone_exchange *e) {
+    if (!e) return;
+    hone_arena_destroy(e->arena);
+    hone_buf_done(&e->memory);
+    free(e);
+}
+
+static hone_exchange *take_spare(hone_server *server) {
+    pthread_mutex_lock(&server->lock);
+    hone_exchange *e = server->spares;
+    if (e) {
+        server->spares = e->next;
+        server->spare_count--;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return e;
+}
+
+/* An empty exchange; NULL when there is no memory. */
+static hone_exchange *make_exchange(hone_server *server) {
+    hone_exchange *e = take_spare(server);
+    if (e) return e;
+    e = calloc(1, sizeof *e);
+    if (!e) return NULL;
+    hone_buf_init(&e->memory, HONE_BODY_IN_MEMORY_MAX);
+    if (!hone_failed(hone_arena_create(ARENA_LIMIT_BYTES, &e->arena))) return e;
+    free_exchange(e);
+    return NULL;
+}
+
+/* What the next exchange may have of this one: empty memory, and nothing else. */
+static void empty_exchange(hone_exchange *e) {
+    hone_arena *arena = e->arena;
+    hone_buf memory = e->memory;
+    hone_arena_reset(arena);
+    memory.len = 0;
+    memory.failed = HONE_E_NONE;
+    *e = (hone_exchange){.arena = arena, .memory = memory};
+}
+
+static void keep_or_free(hone_server *server, hone_exchange *e) {
+    empty_exchange(e);
+    bool is_small = hone_arena_held(e->arena) <= HONE_SPARE_ARENA_MAX;
+    pthread_mutex_lock(&server->lock);
+    bool is_kept = is_small && server->spare_count < HONE_SPARES_MAX;
+    if (is_kept) {
+        e->next = server->spares;
+        server->spares = e;
+        server->spare_count++;
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (!is_kept) free_exchange(e);
+}
+
+void hone_exchange_free_spares(hone_server *server) {
+    while (server->spares) {
+        hone_exchange *e = server->spares;
+        server->spares = e->next;
+        free_exchange(e);
+    }
+}
+
 void *hone_exchange_begin(void *arg, const char *target, struct MHD_Connection *connection) {
     hone_server *server = arg;
-    hone_exchange *e = calloc(1, sizeof *e);
-    if (!e || hone_failed(hone_arena_create(ARENA_LIMIT_BYTES, &e->arena))) {
-        free(e);
-        return NULL;
-    }
+    hone_exchange *e = make_exchange(server);
+    if (!e) return NULL;
     e->server = server;
     e->connection = connection;
     e->spool_fd = -1;
     e->owners = 1;
+    e->next = NULL;
     e->request.arena = e->arena;
     size_t len = strlen(target);
     if (len <= HONE_TARGET_MAX)
         e->target = (hone_str){hone_arena_strdup(e->arena, (hone_str){target, len}), len};
-    hone_buf_init(&e->memory, HONE_BODY_IN_MEMORY_MAX);
     link_exchange(server, e);
     return e;
 }
@@ -64,37 +123,46 @@ void *hone_exchange_begin(void *arg, const char *target, struct MHD_Connection *
 static void drop_body(hone_exchange *e) {
     hone_map_close(&e->map);
     e->map = (hone_map){0};
-    hone_buf_done(&e->memory);
+    e->memory.len = 0;
+    if (e->memory.cap > HONE_SPARE_BODY_MAX) {
+        hone_buf_done(&e->memory);
+        hone_buf_init(&e->memory, HONE_BODY_IN_MEMORY_MAX);
+    }
     if (e->spool_fd >= 0) (void)close(e->spool_fd); /* never fsynced: nothing to lose */
     e->spool_fd = -1;
     if (e->spool_path) (void)unlink(e->spool_path); /* not there when the handler moved it */
     e->spool_path = NULL;
 }
 
-/* One owner less; the last one frees. */
+static void unlink_exchange(hone_server *server, const hone_exchange *e) {
+    if (e->prev)
+        e->prev->next = e->next;
+    else
+        server->exchanges = e->next;
+    if (e->next) e->next->prev = e->prev;
+}
+
+/* One owner less; the last one frees. The exchange is one of the server's owners until all of it
+ * has been dealt with. */
 static void release(hone_exchange *e) {
     hone_server *server = e->server;
     pthread_mutex_lock(&server->lock);
     bool is_last = --e->owners == 0;
-    bool is_last_of_all = false;
     if (is_last) {
-        if (e->prev)
-            e->prev->next = e->next;
-        else
-            server->exchanges = e->next;
-        if (e->next) e->next->prev = e->prev;
+        unlink_exchange(server, e);
         if (e->state == ANSWERED || e->state == ABANDONED) {
             server->at_work--;
             pthread_cond_broadcast(&server->changed);
         }
-        is_last_of_all = --server->owners == 0;
     }
     pthread_mutex_unlock(&server->lock);
     if (!is_last) return;
     if (e->answer) MHD_destroy_response(e->answer); /* the client had gone before it was sent */
     drop_body(e);
-    hone_arena_destroy(e->arena);
-    free(e);
+    keep_or_free(server, e);
+    pthread_mutex_lock(&server->lock);
+    bool is_last_of_all = --server->owners == 0;
+    pthread_mutex_unlock(&server->lock);
     if (is_last_of_all) hone_server_release(server);
 }
 

@@ -250,6 +250,7 @@ void hone_server_stop(hone_server *server, int64_t grace_ms) {
 
 /* Free what the last owner leaves: an answer that came after the grace may have been that one. */
 void hone_server_release(hone_server *server) {
+    hone_exchange_free_spares(server);
     hone_arena_destroy(server->arena);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);

@@ -34,6 +34,10 @@ enum {
     HONE_BODY_IN_MEMORY_MAX = 1 << 20,
     HONE_IDLE_TIMEOUT_S = 120, /* between two requests on a connection */
     HONE_STREAM_BEHIND_MAX = 256 * 1024,
+    /* Exchanges that have ended wait for the next requests with their memory, if that is little. */
+    HONE_SPARES_MAX = 64,
+    HONE_SPARE_ARENA_MAX = 64 * 1024,
+    HONE_SPARE_BODY_MAX = 4 * 1024,
     /* A body that is refused is read and dropped up to here before the refusal is sent: a client
      * that is still writing when the connection is closed may never see the answer. */
     HONE_DRAIN_MAX = 16 << 20,
@@ -95,6 +99,8 @@ struct hone_server {
     pthread_cond_t changed; /* an exchange was freed */
     /* Guarded by lock: */
     hone_exchange *exchanges;
+    hone_exchange *spares; /* a list by next */
+    size_t spare_count;
     hone_stream *streams;
     size_t at_work; /* exchanges that a handler or its answer is busy with */
     bool is_stopping;
@@ -118,6 +124,8 @@ enum MHD_Result hone_exchange_step(void *server, struct MHD_Connection *connecti
                                    const char *bytes, size_t *size, void **slot);
 void hone_exchange_end(void *server, struct MHD_Connection *connection, void **slot,
                        enum MHD_RequestTerminationCode why);
+/* Free the spares: nobody else has the server any more. */
+void hone_exchange_free_spares(hone_server *server);
 /* Answer 503 instead of the handler. server->lock is held. */
 void hone_exchange_abandon(hone_exchange *exchange);
 /* Hand the connection an answer. Takes it over; also when the exchange was abandoned. */

@@ -23,6 +23,7 @@ enum {
     HASH_BYTES = 32,
     HASH_HEX = 64,
     CANONICAL_LIMIT_BYTES = 256 * 1024,
+    USUAL_BYTES = 1024,
     PARAMETERS_MAX = 256,
     SIGNED_HEADERS_MAX = 64,
     DATE_SIZE = sizeof "20261124T060259Z" - 1,
@@ -376,11 +377,12 @@ hone_err hone_sigv4_check(const hone_request *request, const hone_sigv4 *sig, ho
                           int64_t now_ms) {
     hone_buf canonical, scratch;
     HONE_TRY(check_date(request, sig, now_ms));
-    hone_buf_init(&canonical, CANONICAL_LIMIT_BYTES);
-    hone_buf_init(&scratch, CANONICAL_LIMIT_BYTES);
+    hone_buf_init_in(&canonical, request->arena, CANONICAL_LIMIT_BYTES);
+    hone_buf_init_in(&scratch, request->arena, CANONICAL_LIMIT_BYTES);
+    /* Enough for any secret, so that it never lies in memory that was outgrown. */
+    if (!hone_buf_reserve(&scratch, USUAL_BYTES) || !hone_buf_reserve(&canonical, USUAL_BYTES))
+        return hone_err_new(HONE_E_NOMEM, "no memory for a signature");
     hone_err err = check(request, sig, secret, &canonical, &scratch);
     if (scratch.ptr) gnutls_memset(scratch.ptr, 0, scratch.cap); /* it held the secret */
-    hone_buf_done(&scratch);
-    hone_buf_done(&canonical);
     return err;
 }
