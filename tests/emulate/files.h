@@ -14,11 +14,11 @@ typedef struct file {
     size_t size;
 } file;
 
-enum { NO_FILE = -1 };
+enum { NO_FILE = -1, A_FOLDER = 0 }; /* a file is above 0 */
 
 void files_load(void);
 void *files_end(void);
-int files_find(const char *path); /* NO_FILE when there is none */
+int files_find(const char *path); /* from the root; it may have .. and too many / */
 file files_get(int index);
 
 #endif

@@ -36,6 +36,7 @@ static int64_t open_file(const uint64_t *a) {
     if ((a[2] & O_ACCMODE) != O_RDONLY) return -EROFS;
     int index = files_find(path);
     if (index == NO_FILE) return -ENOENT;
+    if (index == A_FOLDER) return -EACCES; /* none is listed */
     for (int fd = FD_FIRST; fd < FD_COUNT; fd++)
         if (!opened[fd].index) {
             opened[fd].index = index;
@@ -79,9 +80,9 @@ static int64_t write_texts(const uint64_t *a) {
     return sum;
 }
 
-static int64_t stat_of(int index, struct stat *to) {
+static int64_t stat_of(int index, mode_t kind, struct stat *to) {
     memset(to, 0, sizeof *to);
-    to->st_mode = index ? S_IFREG | 0555 : S_IFIFO | 0600;
+    to->st_mode = kind | 0555;
     to->st_dev = 1;
     to->st_ino = (ino_t)index;
     to->st_nlink = 1;
@@ -94,10 +95,11 @@ static int64_t stat_of(int index, struct stat *to) {
 static int64_t stat_call(uint64_t fd, const char *path, void *to) {
     if (path && *path) {
         int index = files_find(path);
-        return index == NO_FILE ? -ENOENT : stat_of(index, to);
+        if (index == NO_FILE) return -ENOENT;
+        return stat_of(index, index == A_FOLDER ? S_IFDIR : S_IFREG, to);
     }
-    if (is_open(fd)) return stat_of(opened[fd].index, to);
-    return fd < FD_FIRST ? stat_of(0, to) : -EBADF;
+    if (is_open(fd)) return stat_of(opened[fd].index, S_IFREG, to);
+    return fd < FD_FIRST ? stat_of(0, S_IFIFO, to) : -EBADF;
 }
 
 static int64_t map(const uint64_t *a) {
