@@ -51,6 +51,8 @@ static hone_err parse(int argc, char **argv, hone_settings_flags *flags, bool *h
          false},
         {"allow-plain-http", NULL, "listen beyond this machine without TLS", HONE_OPT_FLAG,
          &flags->allow_plain_http, false},
+        {"tls-proxy", NULL, "a proxy before this server does TLS", HONE_OPT_FLAG, &flags->tls_proxy,
+         false},
         {"threads", "N", "of predictions; default: all processors", HONE_OPT_SIZE, &flags->threads,
          false},
         {"dtype", "T", "predictions multiply in f32 (default), bf16, int8 or auto", HONE_OPT_STR,
@@ -98,7 +100,8 @@ static hone_err open_rooms(house *h) {
     app->realm = s->realm;
     app->mail = s->mail;
     app->public_url = s->public_url;
-    app->trusts_loopback_http = !s->tls_cert && hone_settings_is_loopback(s->address);
+    app->trusts_loopback_http = !s->tls_cert && !s->tls_proxy &&
+                                hone_settings_is_loopback(s->address);
     HONE_TRY(hone_db_open(s->data, &app->db));
     HONE_TRY(hone_tags_open(app->db));
     HONE_TRY(hone_objects_open(s->data, app->db, &app->objects));
@@ -154,6 +157,7 @@ static hone_err start_server(house *h) {
         .host_count = s->host_count,
         .tls_cert = s->tls_cert,
         .tls_key = s->tls_key,
+        .is_behind_tls = s->tls_proxy,
         .spool_dir = h->spool,
         .ctx = &h->app,
         .handle = hone_api_handle,

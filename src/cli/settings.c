@@ -150,7 +150,7 @@ static hone_err take_all(hone_arena *arena, const json_t *in, const char *where,
     static const char *const known[] = {
         "listen",           "public_url", "hosts",   "tls",   "smtp",         "region",
         "account",          "jobs",       "threads", "dtype", "max_queue_ms", "batch_delay_us",
-        "allow_plain_http", NULL};
+        "allow_plain_http", "tls_proxy",  NULL};
     const char *listen = NULL, *dtype = NULL;
     int64_t jobs = 0, threads = 0, queue_ms = 0, delay_us = 0;
     HONE_TRY(refuse_unknown(in, where, known));
@@ -168,6 +168,7 @@ static hone_err take_all(hone_arena *arena, const json_t *in, const char *where,
     HONE_TRY(hone_json_int(in, where, "batch_delay_us", 0, DELAY_US_MAX,
                            (int64_t)out->batch_delay_us, &delay_us));
     HONE_TRY(hone_json_bool(in, where, "allow_plain_http", false, &out->allow_plain_http));
+    HONE_TRY(hone_json_bool(in, where, "tls_proxy", false, &out->tls_proxy));
     out->jobs = (size_t)jobs;
     out->threads = (size_t)threads;
     out->max_queue_ms = (size_t)queue_ms;
@@ -194,10 +195,13 @@ static hone_err check(const hone_settings *s) {
     if (!hone_name_is_valid(hone_str_of(r.region), 63, true))
         return hone_err_new(HONE_E_INVALID, "region '%s': lower-case letters, digits and '-'",
                             r.region);
-    if (!hone_settings_is_loopback(s->address) && !s->tls_cert && !s->allow_plain_http)
+    if (s->tls_cert && s->tls_proxy)
+        return hone_err_new(HONE_E_INVALID, "tls and tls_proxy: one of them does TLS, not both");
+    if (!hone_settings_is_loopback(s->address) && !s->tls_cert && !s->tls_proxy &&
+        !s->allow_plain_http)
         return hone_err_new(HONE_E_INVALID,
                             "listening on %s would send passwords in the clear: set tls in the "
-                            "settings, or give --allow-plain-http behind a proxy that does TLS",
+                            "settings, or give --tls-proxy behind a proxy that does TLS",
                             s->address);
     return HONE_OK;
 }
@@ -217,6 +221,7 @@ hone_err hone_settings_load(hone_arena *arena, const hone_settings_flags *flags,
     if (flags->dtype) HONE_TRY(hone_dtype_parse(flags->dtype, &s.dtype));
     if (flags->listen) HONE_TRY(parse_listen(arena, hone_str_of(flags->listen), &s));
     if (flags->allow_plain_http) s.allow_plain_http = true;
+    if (flags->tls_proxy) s.tls_proxy = true;
     if (flags->threads > 0) s.threads = flags->threads;
     if (flags->jobs > 0) s.jobs = flags->jobs < JOBS_MAX ? flags->jobs : JOBS_MAX;
     if (flags->max_queue_ms > 0)

@@ -2,6 +2,7 @@
  *
  *     {"listen": "127.0.0.1:8080", "public_url": "https://hone.example", "hosts": ["hone.example"],
  *      "tls": {"cert": "cert.pem", "key": "key.pem"}, "allow_plain_http": false,
+ *      "tls_proxy": false,
  *      "smtp": {"url": "smtp://mail:25", "from": "hone@example", "user": "u", "password_file": "p"},
  *      "region": "us-east-1", "account": "000000000000", "jobs": 1, "threads": 2,
  *      "dtype": "f32", "max_queue_ms": 10000, "batch_delay_us": 1000}
@@ -31,6 +32,7 @@ typedef struct hone_settings {
     size_t host_count;
     const char *tls_cert, *tls_key; /* NULL = plain HTTP */
     bool allow_plain_http;          /* beyond loopback */
+    bool tls_proxy; /* clients reach us through a proxy that does TLS, and only so */
     hone_mail_server mail;
     hone_realm realm;
     size_t jobs;           /* children that run at once */
@@ -46,12 +48,12 @@ typedef struct hone_settings {
  * batch_delay_us HONE_SETTINGS_UNSET. */
 typedef struct hone_settings_flags {
     const char *data, *listen, *config, *dtype;
-    bool allow_plain_http;
+    bool allow_plain_http, tls_proxy;
     size_t threads, jobs, max_queue_ms, batch_delay_us;
 } hone_settings_flags;
 
 /* INVALID names the key or flag; NOT_FOUND for no such file; INVALID for listening beyond
- * loopback without TLS or allow_plain_http. */
+ * loopback without TLS, tls_proxy or allow_plain_http. */
 HONE_NODISCARD hone_err hone_settings_load(hone_arena *arena, const hone_settings_flags *flags,
                                            hone_settings *out);
 

@@ -302,7 +302,7 @@ static void read_head(hone_exchange *e, const char *method) {
     char local[INET6_ADDRSTRLEN];
     hone_request *r = &e->request;
     e->has_head = true;
-    r->is_tls = e->server->options.tls_cert != NULL;
+    r->is_tls = e->server->options.tls_cert || e->server->options.is_behind_tls;
     hone_str verb = hone_str_of(method);
     r->method = (hone_str){hone_arena_strdup(e->arena, verb), verb.len};
     head_reader reader = {.exchange = e};

@@ -43,8 +43,8 @@ typedef struct hone_request {
     hone_str body;              /* whole; above 1 MiB it is a mapped temporary file */
     const char *body_path;      /* that file, deleted after the exchange unless moved; else NULL */
     const char *remote;         /* the client's address, without port */
-    bool is_tls;
-    hone_arena *arena; /* lives until the answer has been sent; limit 64 MiB */
+    bool is_tls;                /* all the way, or up to the proxy before us */
+    hone_arena *arena;          /* lives until the answer has been sent; limit 64 MiB */
 } hone_request;
 
 /* A header's value; empty when it is absent. name in lower case. */
@@ -94,6 +94,7 @@ typedef struct hone_server_options {
     const char *const *hosts; /* further names that a Host header may have, without port */
     size_t host_count;
     const char *tls_cert, *tls_key; /* PEM files; NULL = plain */
+    bool is_behind_tls;             /* plain, but clients speak TLS with a proxy */
     const char *spool_dir;          /* where large bodies go; cleared of what is left there */
     size_t workers;                 /* 0 = 16 */
     size_t queue;                   /* requests that may wait for a worker; 0 = 1024 */

@@ -1,9 +1,13 @@
 """The server over TLS: boto3 sends bodies unsigned there, in chunks with the checksum behind them."""
+import contextlib
 import json
 import pathlib
 import shutil
+import socket
+import ssl
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from support import Server
@@ -74,3 +78,85 @@ class Tls(unittest.TestCase):
         self.addCleanup(bad.close)
         with self.assertRaisesRegex(AssertionError, 'cannot use .* for TLS'):
             bad.start()
+
+
+class Proxy:
+    """Does TLS before a plain server, and passes bytes on as they are."""
+
+    def __init__(self, cert, key, port):
+        self.target = ('127.0.0.1', port)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(cert, key)
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.url = f'https://127.0.0.1:{self.listener.getsockname()[1]}'
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                raw, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=(raw,), daemon=True).start()
+
+    def _serve(self, raw):
+        with contextlib.suppress(OSError), self.context.wrap_socket(raw, server_side=True) as outer, \
+                socket.create_connection(self.target) as inner:
+            back = threading.Thread(target=self._pass, args=(inner, outer), daemon=True)
+            back.start()
+            self._pass(outer, inner)
+            inner.shutdown(socket.SHUT_WR)
+            back.join()
+
+    def _pass(self, source, sink):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                sink.sendall(piece)
+
+
+class BehindProxy(unittest.TestCase):
+    def setUp(self):
+        if not shutil.which('openssl'):
+            raise unittest.SkipTest('openssl is not installed')
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='hone-tls-'))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.cert, self.key = make_certificate(self.folder)
+
+    def put(self, *args):
+        """A body that boto3 leaves unsigned, put through a proxy to a server with these flags."""
+        import boto3
+        from botocore.config import Config
+        server = Server(args=args)
+        self.addCleanup(server.close)
+        server.start()
+        proxy = Proxy(self.cert, self.key, server.port)
+        self.addCleanup(proxy.close)
+        s3 = boto3.client('s3', endpoint_url=proxy.url, region_name='us-east-1', verify=str(self.cert),
+                          aws_access_key_id=server.key, aws_secret_access_key=server.secret,
+                          config=Config(retries={'total_max_attempts': 1}, proxies={}))
+        s3.create_bucket(Bucket='far')
+        body = b'xyz' * 500_000
+        s3.put_object(Bucket='far', Key='one', Body=body)
+        self.assertEqual(s3.get_object(Bucket='far', Key='one')['Body'].read(), body)
+        return server
+
+    def test_unsigned_bodies_are_taken_when_the_server_knows_of_the_proxy(self):
+        server = self.put('--tls-proxy')
+        found = server.credentials()
+        _, headers, _ = server.call('POST', '/hone/login', {
+            'name': found['hone_portal_user'], 'password': found['hone_portal_password']}, token=False)
+        self.assertIn('; Secure', headers['Set-Cookie'])
+
+    def test_and_refused_when_it_does_not(self):
+        import botocore.exceptions
+        with self.assertRaisesRegex(botocore.exceptions.ClientError, 'SignatureDoesNotMatch'):
+            self.put()
+
+    def test_it_has_no_tls_of_its_own_then(self):
+        config = self.folder / 'config.json'
+        config.write_text(json.dumps({'tls': {'cert': str(self.cert), 'key': str(self.key)}, 'tls_proxy': True}))
+        server = Server(args=['--config', str(config)])
+        self.addCleanup(server.close)
+        with self.assertRaisesRegex(AssertionError, 'tls and tls_proxy: one of them'):
+            server.start()
