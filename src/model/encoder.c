@@ -45,6 +45,16 @@ static void project(const hone_weights *w, size_t layer, size_t slot, hone_layer
                      layer_param(w, layer, bias), false, t->height, operand, out, product_scratch);
 }
 
+/* v once more with what rounding left of its input. It goes into the sum as it is, where q and k
+ * only weigh: of what int8 does to an answer, most came from here. */
+static void add_rest_of_v(const hone_weights *w, size_t layer, const hone_tile *t, const float *x,
+                          const void *operand, float *v, const hone_tile_scratch *s) {
+    const void *rest = hone_product_rest(w->shapes->square, t->height, x, operand, s->between);
+    if (rest)
+        hone_product_run(w->shapes->square, hone_packing_get(w->packing, layer, HONE_PACK_V), NULL,
+                         true, t->height, rest, v, s->product);
+}
+
 /* q, k and v of `layer` from its input; a first-only layer takes q elsewhere. */
 static void project_qkv(const hone_pass *pass, size_t layer, const hone_tile *t,
                         const hone_tile_scratch *s) {
@@ -61,6 +71,7 @@ static void project_qkv(const hone_pass *pass, size_t layer, const hone_tile *t,
     hone_beside_forward(pass, (hone_beside_place){layer, HONE_LORA_K, 0}, t, a->x + at, a->k + at,
                         s->adapter);
     project(w, layer, HONE_PACK_V, HONE_V_B, t, x, a->v + at, s->product);
+    add_rest_of_v(w, layer, t, a->x + at, x, a->v + at, s);
     hone_beside_forward(pass, (hone_beside_place){layer, HONE_LORA_V, 0}, t, a->x + at, a->v + at,
                         s->adapter);
 }
@@ -190,6 +201,7 @@ typedef struct norm_place {
     hone_layer_slot weight, bias;
     hone_drop_kind drop;
     float *sum, *stats; /* NULL = not kept */
+    float *plain;       /* NULL = not wanted */
 } norm_place;
 
 static void norm_tile(const phase *ph, const hone_tile *t, const norm_place *place, const float *x,
@@ -209,24 +221,37 @@ static void norm_tile(const phase *ph, const hone_tile *t, const norm_place *pla
         .eps = w->config->norm_eps,
         .sum = place->sum ? place->sum + t->first * hidden : NULL,
         .stats = place->stats ? place->stats + 2 * t->first : NULL,
+        .plain = place->plain,
         .out = out,
     });
 }
 
-/* a = down(gelu(up(y))), chunk by chunk. */
-static void feed_forward(const phase *ph, const hone_tile *t, const float *y,
+/* y = norm(x + residual), and what goes up: y itself, or the norm before its gain where that is
+ * what the weights were packed for. It lies where the way up's output will. */
+static const float *norm_up(const phase *ph, const hone_tile *t, const hone_layer_acts *acts,
+                            const float *residual, float *y, const hone_tile_scratch *s) {
+    float *plain = hone_product_is_scaled(ph->pass->weights->shapes->up) ? s->middle : NULL;
+    norm_tile(
+        ph, t,
+        &(norm_place){HONE_NORM1_W, HONE_NORM1_B, HONE_DROP_OUT, acts->sum1, acts->stats1, plain},
+        s->a, residual, y);
+    return plain ? plain : y;
+}
+
+/* a = down(gelu(up(x))), chunk by chunk. Where something stands beside them, in training, x is y. */
+static void feed_forward(const phase *ph, const hone_tile *t, const float *x,
                          const hone_tile_scratch *s) {
     const hone_weights *w = ph->pass->weights;
     const hone_layer_acts *acts = &ph->pass->acts->layers[ph->layer];
     size_t chunk = w->shapes->chunk, chunks = w->shapes->chunks;
     size_t rows = hone_padded_rows(ph->tiling.rows);
-    const void *in = hone_tile_operand(w->shapes->up, t, y, s->in);
+    const void *in = hone_tile_operand(w->shapes->up, t, x, s->in);
     for (size_t c = 0; c < chunks; c++) {
         float *middle = acts->middle ? acts->middle + (c * rows + t->first) * chunk : s->middle;
         hone_product_run(w->shapes->up, hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + c),
                          layer_param(w, ph->layer, HONE_UP_B) + c * chunk, false, t->height, in,
                          middle, s->product);
-        hone_beside_forward(ph->pass, (hone_beside_place){ph->layer, HONE_LORA_UP, c}, t, y, middle,
+        hone_beside_forward(ph->pass, (hone_beside_place){ph->layer, HONE_LORA_UP, c}, t, x, middle,
                             s->adapter);
         w->ops->gelu(s->middle, middle, t->rows * chunk);
         const void *between = hone_tile_operand(w->shapes->down, t, s->middle, s->between);
@@ -258,13 +283,11 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, ctx_in, s.a, s.product);
     hone_beside_forward(pass, (hone_beside_place){ph->layer, HONE_LORA_OUT, 0}, &t, acts->ctx + at,
                         s.a, s.adapter);
-    norm_tile(ph, &t,
-              &(norm_place){HONE_NORM1_W, HONE_NORM1_B, HONE_DROP_OUT, acts->sum1, acts->stats1},
-              s.a, x, y);
-    feed_forward(ph, &t, y, &s);
-    norm_tile(ph, &t,
-              &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, acts->sum2, acts->stats2},
-              s.a, y, out);
+    feed_forward(ph, &t, norm_up(ph, &t, acts, x, y, &s), &s);
+    norm_tile(
+        ph, &t,
+        &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, acts->sum2, acts->stats2, NULL},
+        s.a, y, out);
     if (!last && !ph->again) project_qkv(pass, ph->layer + 1, &t, &s);
 }
 
@@ -330,6 +353,7 @@ static void few_project_piece(void *ctx, size_t index, size_t worker) {
     }
     project(w, ph->layer, which[index].slot, which[index].bias, &t, operand, outs[index],
             s.product);
+    if (which[index].slot == HONE_PACK_V) add_rest_of_v(w, ph->layer, &t, a->x, operand, a->v, &s);
 }
 
 /* partial[c] = down(gelu(up(y))) of one chunk. */
@@ -367,17 +391,16 @@ static void few_layer(phase *ph) {
     const hone_tile *t = &ph->tile;
     const void *ctx = hone_tile_operand(w->shapes->square, t, a->ctx, s.in);
     project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, t, ctx, s.a, s.product);
-    norm_tile(ph, t, &(norm_place){HONE_NORM1_W, HONE_NORM1_B, HONE_DROP_OUT, NULL, NULL}, s.a,
-              compact ? pass->acts->gathered : a->x, s.y);
-    ph->operand = hone_tile_operand(w->shapes->up, t, s.y, s.in);
+    const float *up = norm_up(ph, t, a, compact ? pass->acts->gathered : a->x, s.y, &s);
+    ph->operand = hone_tile_operand(w->shapes->up, t, up, s.in);
     hone_pool_run(pass->pool, w->shapes->chunks, few_chunk_piece, ph);
 
     size_t floats = t->height * w->config->hidden;
     float *sum = pass->acts->partial;
     for (size_t c = 1; c < w->shapes->chunks; c++)
         w->ops->add(sum, sum, pass->acts->partial + c * floats, floats);
-    norm_tile(ph, t, &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, NULL, NULL}, sum,
-              s.y, last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x);
+    norm_tile(ph, t, &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, NULL, NULL, NULL},
+              sum, s.y, last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x);
 }
 
 static void forward_few(const hone_pass *pass) {

@@ -163,8 +163,12 @@ static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
     const hone_product *product = slot_product(p, slot);
     if (chunk < p->shapes->chunks) { /* up: rows of W [wide, hidden] */
         const float *weight = f->plain[up_index] + chunk * columns * hidden;
-        return p->transposed ? hone_product_pack(product, weight, 1, hidden, to)
-                             : hone_product_pack(product, weight, hidden, 1, to);
+        if (p->transposed) return hone_product_pack(product, weight, 1, hidden, to);
+        if (!hone_product_is_scaled(product))
+            return hone_product_pack(product, weight, hidden, 1, to);
+        return hone_product_pack_scaled(product, weight, hidden, 1,
+                                        f->plain[hone_params_layer(layer, HONE_NORM1_W)],
+                                        f->plain[hone_params_layer(layer, HONE_NORM1_B)], to);
     }
     chunk -= p->shapes->chunks; /* down: columns of W [hidden, wide] */
     const float *weight = f->plain[hone_params_layer(layer, HONE_DOWN_W)] + chunk * columns;

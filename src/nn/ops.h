@@ -49,6 +49,7 @@ typedef struct hone_norm_args {
     float eps;
     float *sum;   /* [rows, dim]; NULL = not kept; may be x */
     float *stats; /* [rows, 2]: mean, 1 / sqrt(variance + eps); NULL = not kept */
+    float *plain; /* [rows, dim] norm(sum) alone; NULL = not wanted */
     float *out;   /* [rows, dim]; may be x or residual */
 } hone_norm_args;
 

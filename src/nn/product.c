@@ -36,6 +36,15 @@ hone_err hone_product_pack(const hone_product *p, const float *weight, size_t n_
     return p->calls->pack(p, weight, n_stride, k_stride, packed);
 }
 
+bool hone_product_is_scaled(const hone_product *p) { return p->calls->pack_scaled != NULL; }
+
+hone_err hone_product_pack_scaled(const hone_product *p, const float *weight, size_t n_stride,
+                                  size_t k_stride, const float *gain, const float *offset,
+                                  void *packed) {
+    assert(hone_product_is_scaled(p));
+    return p->calls->pack_scaled(p, weight, n_stride, k_stride, gain, offset, packed);
+}
+
 const void *hone_product_operand(const hone_product *p, size_t rows, const float *in,
                                  void *memory) {
     hone_tile whole = {.height = rows, .rows = rows};
@@ -47,6 +56,12 @@ const void *hone_tile_operand(const hone_product *p, const hone_tile *tile, cons
     size_t height = tile->height;
     assert(height > 0 && height % HONE_TILE_UNIT == 0 && height <= HONE_TILE_ROWS_MAX);
     return p->calls->operand ? p->calls->operand(p, height, tile->rows, in, memory) : in;
+}
+
+const void *hone_product_rest(const hone_product *p, size_t rows, const float *in,
+                              const void *operand, void *memory) {
+    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    return p->calls->rest ? p->calls->rest(p, rows, in, operand, memory) : NULL;
 }
 
 void hone_product_run(const hone_product *p, const void *packed, const float *bias, bool accumulate,

@@ -52,6 +52,17 @@ size_t hone_product_packed_bytes(const hone_product *product);
 HONE_NODISCARD hone_err hone_product_pack(const hone_product *product, const float *weight,
                                           size_t n_stride, size_t k_stride, void *packed);
 
+/* Does the dtype gain by taking an input before a norm's last step? What a norm scales by differs
+ * from column to column, and the largest would cost all others digits. */
+bool hone_product_is_scaled(const hone_product *product);
+
+/* Such a weight: of the operand x it gives (gain x + offset) W^T.
+ *   gain, offset  [k] */
+HONE_NODISCARD hone_err hone_product_pack_scaled(const hone_product *product, const float *weight,
+                                                 size_t n_stride, size_t k_stride,
+                                                 const float *gain, const float *offset,
+                                                 void *packed);
+
 /* Scratch that every concurrent run needs for itself, aligned to 64. May be 0. */
 size_t hone_product_scratch_bytes(const hone_product *product);
 
@@ -64,6 +75,11 @@ size_t hone_product_operand_bytes(const hone_product *product);
  *   memory  hone_product_operand_bytes, aligned to 64 */
 const void *hone_product_operand(const hone_product *product, size_t rows, const float *in,
                                  void *memory);
+
+/* What the operand of `in` lacks of it by rounding, as one more operand, whose product is to be
+ * added: for a product that needs more digits. NULL where the dtype leaves nothing worth it. */
+const void *hone_product_rest(const hone_product *product, size_t rows, const float *in,
+                              const void *operand, void *memory);
 
 /* rows: as the operand was made for.
  *   bias  [n]; NULL = none

@@ -67,7 +67,8 @@ static hone_err pack(const hone_product *base, const float *weight, size_t n_str
     return HONE_OK;
 }
 
-static const hone_product_calls calls = {destroy, pack, operand, run};
+static const hone_product_calls calls = {
+    .destroy = destroy, .pack = pack, .operand = operand, .run = run};
 
 hone_err hone_bf16_create_with(const hone_bf16_kernels *kernels, size_t k, size_t n,
                                hone_product **out) {

@@ -18,6 +18,11 @@ typedef struct hone_product_calls {
                            void *memory);
     void (*run)(const hone_product *product, const void *packed, const float *bias, bool accumulate,
                 size_t rows, const void *operand, float *out, void *scratch);
+    /* NULL of both: they would gain nothing */
+    hone_err (*pack_scaled)(const hone_product *product, const float *weight, size_t n_stride,
+                            size_t k_stride, const float *gain, const float *offset, void *packed);
+    const void *(*rest)(const hone_product *product, size_t rows, const float *in,
+                        const void *operand, void *memory);
 } hone_product_calls;
 
 struct hone_product {

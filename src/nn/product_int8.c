@@ -42,7 +42,7 @@ static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
 /* An operand in memory: the rows, then their steps, then their lows. */
 static hone_int8_rows rows_in(const int8_product *p, size_t rows, void *memory) {
     hone_int8_rows x = {.rows = rows, .k = p->base.k, .k_padded = p->k_padded, .u = memory};
-    x.step = (float *)(void *)(x.u + rounded(rows * p->k_padded * p->kernels->element_bytes));
+    x.step = (float *)(void *)(x.u + rounded(rows * p->k_padded));
     x.low = x.step + rows;
     return x;
 }
@@ -56,6 +56,16 @@ static const void *operand(const hone_product *base, size_t rows, size_t real, c
     return memory;
 }
 
+static const void *rest(const hone_product *base, size_t rows, const float *in, const void *operand,
+                        void *memory) {
+    const int8_product *p = cast(base);
+    hone_int8_rows x = rows_in(p, rows, memory);
+    const hone_int8_rows of = rows_in(
+        p, rows, (void *)(uintptr_t)operand); /* NOLINT(performance-no-int-to-ptr) */
+    p->kernels->quantise_rest(&x, in, &of);
+    return memory;
+}
+
 static void run(const hone_product *base, const void *packed, const float *bias, bool accumulate,
                 size_t rows, const void *operand, float *out, void *scratch) {
     const int8_product *p = cast(base);
@@ -66,43 +76,84 @@ static void run(const hone_product *base, const void *packed, const float *bias,
     p->kernels->multiply(&(hone_int8_args){&x, base->n, packed, bias, accumulate, out});
 }
 
-/* One column of a panel: its scale, its numbers, their sum. */
-static void pack_column(const float *weight, size_t k, size_t k_stride, size_t column,
-                        int8_t *panel, float *scale, float *total) {
-    float most = 0.0F, bad = 0.0F;
-    for (size_t i = 0; i < k; i++) {
-        float w = fabsf(weight[i * k_stride]);
-        most = w > most ? w : most;
-        bad += w * 0.0F; /* stays 0 as long as all are finite */
-    }
-    bool is_zero = !(most > 1e-30F);
-    float inverse = is_zero || bad != 0.0F ? 0.0F : HONE_INT8_WEIGHT_MAX / most;
-    int32_t sum = 0;
-    for (size_t i = 0; i < k; i++) {
-        int32_t q = inverse == 0.0F ? 0 : (int32_t)lrintf(weight[i * k_stride] * inverse);
-        panel[(i / 4 * HONE_INT8_PANEL + column) * 4 + i % 4] = (int8_t)q;
-        sum += q;
-    }
-    *scale = bad != 0.0F ? NAN : is_zero ? 0.0F : most / HONE_INT8_WEIGHT_MAX;
-    *total = (float)sum;
+/* A column of a weight, and what its input is scaled by and moved by; NULL = 1 and 0. */
+typedef struct column {
+    const float *weight;
+    size_t k, k_stride;
+    const float *gain, *offset;
+} column;
+
+static float number_of(const column *c, size_t i) {
+    float w = c->weight[i * c->k_stride];
+    return c->gain ? w * c->gain[i] : w;
 }
 
-static hone_err pack(const hone_product *base, const float *weight, size_t n_stride,
-                     size_t k_stride, void *packed) {
+/* The largest number and the largest sum of one sign in a group; not a number where one is none,
+ * or has no end. */
+static void extent_of(const column *c, float *most, float *group) {
+    float bad = 0.0F;
+    *most = *group = 0.0F;
+    for (size_t first = 0; first < c->k; first += 8) {
+        float sums[4] = {0.0F, 0.0F, 0.0F, 0.0F}; /* of both groups, above 0 and below */
+        for (size_t i = first; i < first + 8 && i < c->k; i++) {
+            float w = number_of(c, i), size = fabsf(w);
+            *most = size > *most ? size : *most;
+            sums[i / 2 % 2 * 2 + (w < 0.0F)] += size;
+            bad += w * 0.0F; /* stays 0 as long as all are finite */
+        }
+        for (size_t s = 0; s < 4; s++) *group = sums[s] > *group ? sums[s] : *group;
+    }
+    *most += bad;
+}
+
+/* Its numbers at place `at` of a panel, and the floats behind them. */
+static void pack_column(const column *c, size_t at, int8_t *panel, float *floats) {
+    float most, extent, limit = HONE_INT8_GROUP_MAX;
+    extent_of(c, &most, &extent);
+    if (most * HONE_INT8_GROUP_MAX > extent * HONE_INT8_WEIGHT_MAX) {
+        extent = most;
+        limit = HONE_INT8_WEIGHT_MAX;
+    }
+    float inverse = most > 1e-30F ? limit / extent : 0.0F, base = 0.0F;
+    int32_t total = 0;
+    for (size_t i = 0; i < c->k; i++) {
+        int32_t q = inverse == 0.0F ? 0 : (int32_t)lrintf(number_of(c, i) * inverse);
+        panel[(i / 4 * HONE_INT8_PANEL + at) * 4 + i % 4] = (int8_t)q;
+        total += q;
+        if (c->offset) base += c->weight[i * c->k_stride] * c->offset[i];
+    }
+    floats[at] = isnan(most) ? NAN : inverse == 0.0F ? 0.0F : extent / limit;
+    floats[HONE_INT8_PANEL + at] = (float)total;
+    floats[2 * HONE_INT8_PANEL + at] = base;
+}
+
+static hone_err pack_scaled(const hone_product *base, const float *weight, size_t n_stride,
+                            size_t k_stride, const float *gain, const float *offset, void *packed) {
     const int8_product *p = cast(base);
     size_t panel_bytes = hone_int8_panel_bytes(p->k_padded);
     memset(packed, 0, base->packed_bytes);
     for (size_t n = 0; n < base->n; n++) {
         char *panel = (char *)packed + n / HONE_INT8_PANEL * panel_bytes;
-        size_t column = n % HONE_INT8_PANEL;
         float *floats = (float *)(void *)(panel + p->k_padded * HONE_INT8_PANEL);
-        pack_column(weight + n * n_stride, base->k, k_stride, column, (int8_t *)panel,
-                    floats + column, floats + HONE_INT8_PANEL + column);
+        column c = {weight + n * n_stride, base->k, k_stride, gain, offset};
+        pack_column(&c, n % HONE_INT8_PANEL, (int8_t *)panel, floats);
     }
     return HONE_OK;
 }
 
-static const hone_product_calls calls = {destroy, pack, operand, run};
+static hone_err pack(const hone_product *base, const float *weight, size_t n_stride,
+                     size_t k_stride, void *packed) {
+    return pack_scaled(base, weight, n_stride, k_stride, NULL, NULL, packed);
+}
+
+static const hone_product_calls calls = {
+    .destroy = destroy,
+    .pack = pack,
+    .operand = operand,
+    .run = run,
+    .pack_scaled = pack_scaled,
+    .rest = rest,
+};
 
 hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_t n,
                                hone_product **out) {
@@ -113,7 +164,7 @@ hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_
     p->kernels = kernels;
     p->base = (hone_product){.calls = &calls, .k = k, .n = n};
     p->base.packed_bytes = p->panels * hone_int8_panel_bytes(p->k_padded);
-    p->base.operand_bytes = rounded(HONE_TILE_ROWS_MAX * p->k_padded * kernels->element_bytes) +
+    p->base.operand_bytes = rounded(HONE_TILE_ROWS_MAX * p->k_padded) +
                             2 * HONE_TILE_ROWS_MAX * sizeof(float);
     (void)snprintf(p->base.engine, sizeof p->base.engine, "int8:%s", kernels->name);
     *out = &p->base;

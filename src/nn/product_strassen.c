@@ -92,7 +92,8 @@ static void run(const hone_product *base, const void *packed, const float *bias,
     p->kernels->join(&(hone_strassen_join){rows, base->n, parts, bias, accumulate, out});
 }
 
-static const hone_product_calls calls = {destroy, pack, operand, run};
+static const hone_product_calls calls = {
+    .destroy = destroy, .pack = pack, .operand = operand, .run = run};
 
 /* A quarter's rows, of a tile of HONE_TILE_ROWS_MAX, times a side. */
 static size_t parts_bytes(size_t side) {

@@ -57,6 +57,7 @@ static void row_stats(const float *row, size_t dim, float eps, float *mean, floa
 static void norm(const hone_norm_args *a) {
     for (size_t row = 0; row < a->rows; row++) {
         float *out = a->out + row * a->dim;
+        float *plain = a->plain ? a->plain + row * a->dim : NULL;
         const float *sum = a->x + row * a->dim;
         if (a->residual || a->drop || a->sum) {
             float *kept = a->sum ? a->sum + row * a->dim : out;
@@ -67,9 +68,14 @@ static void norm(const hone_norm_args *a) {
         row_stats(sum, a->dim, a->eps, &mean, &rstd);
         FOR_VECTORS(i, a->dim) {
             vec n = (vec_load(sum + i) - mean) * rstd;
+            if (plain) vec_store(plain + i, n);
             vec_store(out + i, n * vec_load(a->weight + i) + vec_load(a->bias + i));
         }
-        for (; i < a->dim; i++) out[i] = (sum[i] - mean) * rstd * a->weight[i] + a->bias[i];
+        for (; i < a->dim; i++) {
+            float n = (sum[i] - mean) * rstd;
+            if (plain) plain[i] = n;
+            out[i] = n * a->weight[i] + a->bias[i];
+        }
         if (a->stats) {
             a->stats[2 * row] = mean;
             a->stats[2 * row + 1] = rstd;

@@ -41,19 +41,42 @@ static void round_rows(shape *s) {
     }
 }
 
+/* The largest sum of numbers of one sign in a group: i = 8 g + {0, 1, 4, 5} or + {2, 3, 6, 7}. */
+static float largest_group(const float *w, size_t k) {
+    float most = 0.0F;
+    for (size_t first = 0; first < k; first += 8)
+        for (size_t group = 0; group < 2; group++)
+            for (int sign = -1; sign <= 1; sign += 2) {
+                float sum = 0.0F;
+                for (size_t i = first; i < first + 8 && i < k; i++)
+                    if (i / 2 % 2 == group && w[i] * (float)sign > 0.0F) sum += fabsf(w[i]);
+                most = fmaxf(most, sum);
+            }
+    return most;
+}
+
 static void round_weight(shape *s) {
     for (size_t n = 0; n < s->n; n++) {
         const float *w = s->weight + n * s->k;
-        float most = 0.0F;
+        float extent = largest_group(w, s->k), limit = HONE_INT8_GROUP_MAX, most = 0.0F;
         int32_t sum = 0;
         for (size_t i = 0; i < s->k; i++) most = fmaxf(most, fabsf(w[i]));
-        s->scale[n] = most / 127.0F;
+        if (most * HONE_INT8_GROUP_MAX > extent * 127.0F) {
+            extent = most;
+            limit = 127.0F;
+        }
+        s->scale[n] = extent / limit;
         for (size_t i = 0; i < s->k; i++) {
-            s->q[n * s->k + i] = most > 0.0F ? (int32_t)rintf(w[i] * (127.0F / most)) : 0;
+            s->q[n * s->k + i] = most > 0.0F ? (int32_t)rintf(w[i] * (limit / extent)) : 0;
             sum += s->q[n * s->k + i];
         }
         s->sum[n] = (float)sum;
     }
+}
+
+static void round_all(shape *s) {
+    round_rows(s);
+    round_weight(s);
 }
 
 static shape shape_of(size_t k, size_t n) {
@@ -74,8 +97,7 @@ static shape shape_of(size_t k, size_t n) {
     s.scale = new_floats(n);
     s.sum = new_floats(n);
     assert_true(s.u && s.q);
-    round_rows(&s);
-    round_weight(&s);
+    round_all(&s);
     return s;
 }
 
@@ -151,6 +173,113 @@ static void test_int8__every_set_gives_the_bytes_of_the_plain_loop(void **state)
         }
 }
 
+/* Rows and weights that make the sums of a group as large as they may be, of either sign. */
+static void test_int8__the_largest_sums_do_not_overflow(void **state) {
+    (void)state;
+    shape s = shape_of(64, 48);
+    for (size_t n = 0; n < s.n; n++)
+        for (size_t i = 0; i < s.k; i++) {
+            /* all alike | one large number a group, small ones beside it | signs by group */
+            float w = n % 3 == 0 ? 1.0F : n % 3 == 1 ? (i % 8 == 0 ? 1.0F : 0.0005F) : 0.7F;
+            bool is_negative = n % 3 == 2 ? i / 2 % 2 == 0 : n / 3 % 2 == 0;
+            s.weight[n * s.k + i] = is_negative ? -w : w;
+        }
+    for (size_t r = 0; r < s.rows; r++)
+        for (size_t i = 0; i < s.k;
+             i++) /* all at the top but one; a group at the top; half of all */
+            s.in[r * s.k + i] = r % 3 == 0   ? (i == r % s.k ? -1.0F : 1.0F)
+                                : r % 3 == 1 ? (i / 8 == r % 8 ? 1.0F : -1.0F)
+                                             : (i / 2 % 2 == r / 3 % 2 ? 1.0F : -1.0F);
+    round_all(&s);
+    int32_t largest = 0;
+    for (size_t i = 0; i < s.n * s.k; i++) largest = s.q[i] > largest ? s.q[i] : largest;
+    assert_int_equal(largest, 126); /* a number alone in its group: what 127 is to a whole column */
+    for (size_t name = 0; name < NAME_COUNT; name++) {
+        const hone_int8_kernels *kernels = hone_int8_find(NAMES[name]);
+        if (kernels) check_shape(&s, kernels);
+    }
+    shape_done(&s);
+}
+
+/* Of an input that a norm scaled and moved, the operand is what it was before. */
+static void test_int8__a_gain_and_an_offset_are_in_the_weight(void **state) {
+    (void)state;
+    enum { K = 96, N = 48, ROWS = 16 };
+    shape s = shape_of(K, N), plain = shape_of(K, N);
+    float *gain = new_random(K, 11), *offset = new_random(K, 12);
+    for (size_t n = 0; n < N; n++)
+        for (size_t i = 0; i < K; i++) s.weight[n * K + i] *= gain[i];
+    round_all(&s);
+    for (size_t name = 0; name < NAME_COUNT; name++) {
+        const hone_int8_kernels *kernels = hone_int8_find(NAMES[name]);
+        if (!kernels) continue;
+        hone_product *p = NULL;
+        float out[ROWS * N];
+        CHECK_OK(hone_int8_create_with(kernels, K, N, &p));
+        assert_true(hone_product_is_scaled(p));
+        float *packed = new_floats(hone_product_packed_bytes(p) / sizeof(float));
+        float *memory = new_floats(hone_product_operand_bytes(p) / sizeof(float));
+        CHECK_OK(hone_product_pack_scaled(p, plain.weight, K, 1, gain, offset, packed));
+        hone_product_run(p, packed, s.bias, false, ROWS,
+                         hone_product_operand(p, ROWS, s.in, memory), out, NULL);
+        for (size_t i = 0; i < (size_t)ROWS * N; i++) {
+            float base = 0.0F, y = expected(&s, i / N, i % N, false, false);
+            for (size_t j = 0; j < K; j++) base += plain.weight[i % N * K + j] * offset[j];
+            y = y + base + s.bias[i % N];
+            assert_true(same_bits(&y, out + i, 1));
+        }
+        free(memory);
+        free(packed);
+        hone_product_destroy(p);
+    }
+    free(offset);
+    free(gain);
+    shape_done(&plain);
+    shape_done(&s);
+}
+
+/* With its rest a row is off by a 255th of what it was off before: what is left is the weight's
+ * rounding, and that of floats. Every set gives the same bytes. */
+static void test_int8__a_rest_brings_the_digits_back(void **state) {
+    (void)state;
+    enum { K = 100, N = 32, ROWS = 8 };
+    shape s = shape_of(K, N);
+    float first[ROWS * N], out[ROWS * N];
+    bool is_first = true;
+    for (size_t name = 0; name < NAME_COUNT; name++) {
+        const hone_int8_kernels *kernels = hone_int8_find(NAMES[name]);
+        if (!kernels) continue;
+        hone_product *p = NULL;
+        CHECK_OK(hone_int8_create_with(kernels, K, N, &p));
+        float *packed = new_floats(hone_product_packed_bytes(p) / sizeof(float));
+        float *memory = new_floats(hone_product_operand_bytes(p) / sizeof(float));
+        float *more = new_floats(hone_product_operand_bytes(p) / sizeof(float));
+        CHECK_OK(hone_product_pack(p, s.weight, K, 1, packed));
+        const void *operand = hone_product_operand(p, ROWS, s.in, memory);
+        hone_product_run(p, packed, NULL, false, ROWS, operand, out, NULL);
+        const void *rest = hone_product_rest(p, ROWS, s.in, operand, more);
+        hone_product_run(p, packed, NULL, true, ROWS, rest, out, NULL);
+        for (size_t i = 0; i < (size_t)ROWS * N; i++) {
+            double truth = 0.0, room = 0.0;
+            for (size_t j = 0; j < K; j++) {
+                double w = (double)s.scale[i % N] * s.q[i % N * K + j];
+                truth += w * (double)s.in[i / N * K + j];
+                room += fabs(w) * (double)s.step[i / N] * (0.501 / 255.0) +
+                        fabs(w * (double)s.in[i / N * K + j]) * 1e-6;
+            }
+            assert_true(fabs((double)out[i] - truth) <= room + 1e-6);
+        }
+        if (is_first) memcpy(first, out, sizeof out);
+        assert_true(same_bits(first, out, (size_t)ROWS * N));
+        is_first = false;
+        free(more);
+        free(memory);
+        free(packed);
+        hone_product_destroy(p);
+    }
+    shape_done(&s);
+}
+
 /* An input is off by half a step at most, a weight by half a scale: so far may the sum be. */
 static void test_int8__is_near_the_true_sum(void **state) {
     (void)state;
@@ -217,6 +346,9 @@ static void test_int8__takes_a_quarter_of_the_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_int8__every_set_gives_the_bytes_of_the_plain_loop),
+        cmocka_unit_test(test_int8__the_largest_sums_do_not_overflow),
+        cmocka_unit_test(test_int8__a_gain_and_an_offset_are_in_the_weight),
+        cmocka_unit_test(test_int8__a_rest_brings_the_digits_back),
         cmocka_unit_test(test_int8__is_near_the_true_sum),
         cmocka_unit_test(test_int8__not_a_number_stays_one),
         cmocka_unit_test(test_int8__takes_a_quarter_of_the_memory),

@@ -281,6 +281,16 @@ static void check_norm(const hone_ops *ops, norm_case *c) {
         ops->norm(&args);
         assert_true(same_bits(alias, out, count));
     }
+    /* the norm alone changes no bit of the rest */
+    args = norm_args(c, NULL, NULL, alias);
+    args.plain = new_floats(count);
+    ops->norm(&args);
+    assert_true(same_bits(alias, out, count));
+    for (size_t row = 0; row < c->rows; row++)
+        for (size_t i = 0, at = row * c->dim; i < c->dim; i++, at++)
+            EXPECT(ops, args.plain[at], (c->sum[at] - c->stats[row].mean) * c->stats[row].rstd,
+                   normal_error(c, row, i), "plain", row, i);
+    free(args.plain);
     args = norm_args(c, alias, stats, new_floats(count));
     memcpy(alias, c->x, count * sizeof *alias);
     args.x = alias; /* sum may be x */
