@@ -167,17 +167,43 @@ ALWAYS_INLINE void range_of(const float *x, size_t count, float *low, float *hig
     *high = h + b;
 }
 
+/* The low bytes of LANES numbers. */
+ALWAYS_INLINE void store_bytes(char *u, veci v) {
+#if defined(__AVX512F__)
+    __m128i bytes = _mm512_cvtepi32_epi8((__m512i)v);
+    memcpy(u, &bytes, sizeof bytes);
+#elif defined(__AVX2__)
+    const __m256i order = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                           -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                           -1, -1);
+    __m256i halves = _mm256_shuffle_epi8((__m256i)v, order);
+    __m128i bytes = _mm_unpacklo_epi32(_mm256_castsi256_si128(halves),
+                                       _mm256_extracti128_si256(halves, 1));
+    memcpy(u, &bytes, LANES);
+#else
+    for (size_t lane = 0; lane < LANES; lane++) u[lane] = (char)(v[lane] & 0xFF);
+#endif
+}
+
+ALWAYS_INLINE vec load_small(const uint8_t *p) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p)));
+#elif defined(__AVX2__)
+    return (vec)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p)));
+#else
+    vec v;
+    for (size_t lane = 0; lane < LANES; lane++) v[lane] = (float)p[lane];
+    return v;
+#endif
+}
+
 /* u = round((x - low) / step); a float of 2^23 and more has no fraction, so adding 1.5 * 2^23
  * rounds, and the low bits are the number. */
 ALWAYS_INLINE void quantise_row(char *u, const float *x, size_t count, float low, float inverse) {
-    typedef uint8_t bytes __attribute__((vector_size(LANES)));
     const float round_to_integer = 12582912.0F;
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        veci y = (veci)((vec_load(x + i) - low) * inverse + round_to_integer);
-        bytes b = __builtin_convertvector(y & 0xFF, bytes);
-        memcpy(u + i, &b, sizeof b);
-    }
+    for (; i + LANES <= count; i += LANES)
+        store_bytes(u + i, (veci)((vec_load(x + i) - low) * inverse + round_to_integer));
     for (; i < count; i++) {
         float y = (x[i] - low) * inverse + round_to_integer;
         uint32_t bits;
@@ -223,7 +249,14 @@ static void quantise_rest(const hone_int8_rows *to, const float *from, const hon
         float low = of->low[row], step = of->step[row];
         float inverse = step > 0.0F ? HONE_INT8_ROW_MAX / step : 0.0F;
         if (to->k < to->k_padded) memset(u, 0, to->k_padded);
-        for (size_t i = 0; i < to->k; i++) {
+        size_t i = 0;
+        for (; i + LANES <= to->k; i += LANES) {
+            vec y = (vec_load(x + i) - low - step * load_small(taken + i)) * inverse +
+                    HONE_INT8_ROW_MAX * 0.5F;
+            y = vec_min(vec_max(y, (vec){0}), vec_all(HONE_INT8_ROW_MAX));
+            store_bytes(u + i, (veci)(y + round_to_integer));
+        }
+        for (; i < to->k; i++) {
             float y = rest_of(x[i], (float)taken[i], low, step, inverse) + round_to_integer;
             uint32_t bits;
             memcpy(&bits, &y, sizeof bits);
