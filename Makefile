@@ -50,7 +50,7 @@ test-aarch64: deps
 	@tools/aarch64_sysroot
 	@tests/run.py aarch64
 
-# The kernels for AVX-512, VNNI and BF16 on an emulated processor, whatever this one has: an hour or so.
+# The kernels for AVX-512, VNNI and BF16 on an emulated processor, whatever this one has.
 test-avx512: all
 	@tests/emulate/run.py --build $(BUILD)
 
