@@ -194,13 +194,13 @@ def run_torch(args, task, seed, paths):
 
 # ---- hone ------------------------------------------------------------------------------------
 
-def run_hone(args, task, seed, paths):
+def run_hone(args, task, seed, paths, *more):
     out = args.work / task / f'hone-{seed}'
     command = [args.hone, 'train', '--base', args.base, '--train', paths[0], '--eval', paths[1],
                '--out', out, '--epochs', RECIPE['epochs'], '--batch-size', RECIPE['batch_size'],
                '--lr', RECIPE['lr'], '--warmup', RECIPE['warmup'], '--weight-decay',
                RECIPE['weight_decay'], '--clip', RECIPE['clip'], '--seed', seed,
-               '--max-length', MAX_LENGTH[task], '--threads', args.threads]
+               '--max-length', MAX_LENGTH[task], '--threads', args.threads, *more]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""What bf16 and int8 do to the answers of fine-tuned models.
+"""What bf16 and int8 do to the answers of fine-tuned models, and bf16 to fine-tuning.
 
     WORK/<task>/<model> x texts x --dtype -> predictions -> one line of RESULTS --table--> markdown
 
     dtypes.py --model WORK/sst2/hone-1 [...]     each on its task's texts, what RESULTS lacks
+    dtypes.py --train 3200 --base DIR            accuracy.py's recipe in fp32 and in bf16, 3 seeds, on so
+                                                 many phrases of SST-2; judged in the dtype of training
     dtypes.py --table                            RESULTS as markdown, the end of bench/ACCURACY.md
 
 A model's task is the name of the folder that it lies in: sst2 or imdb, as accuracy.py leaves them.
@@ -15,6 +17,7 @@ IMDB the reviews that follow.
 equal   share of the texts whose label is fp32's
 shift   largest difference of a logit from fp32's"""
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -101,7 +104,7 @@ def do_model(args, model, which):
     task = model.parent.name
     name = f'{task}/{model.name}'
     missing = [dtype for dtype in args.dtype or DTYPES
-               if not any((row['model'], row['texts_of'], row['dtype']) == (name, which, dtype)
+               if not any((row.get('model'), row.get('texts_of'), row['dtype']) == (name, which, dtype)
                           for row in read_results(args.results))]
     if not missing:
         return
@@ -120,10 +123,34 @@ def do_model(args, model, which):
             f'equal {row["equal"]:.4f}, shift {row["shift"]}')
 
 
+def first_phrases(args):
+    """The first of SST-2's training phrases, and the sentences that judge."""
+    whole, judged = accuracy.prepare('sst2', args.shared / 'data', args.work)
+    path = args.work / 'sst2' / f'first-{args.train}.jsonl'
+    if not path.exists():
+        rows = map(json.loads, itertools.islice(whole.open(encoding='utf-8'), args.train))
+        accuracy.write_rows(path, [(row['text'], row['label']) for row in rows])
+    return path, judged
+
+
+def do_training(args, seed, dtype):
+    key = dict(trained=args.train, seed=seed, dtype=dtype)
+    if any(key.items() <= row.items() for row in read_results(args.results)):
+        return
+    found = accuracy.run_hone(args, 'sst2', seed, first_phrases(args), '--dtype', dtype)
+    row = dict(**key, task='sst2', accuracy=round(found['accuracy'], 6), loss=round(found['loss'], 6),
+               cpu_seconds=round(found['cpu_seconds'], 1), isa=os.environ.get('HONE_ISA', 'best'),
+               commit=commit(), machine=machine(), ended=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
+    with args.results.open('a') as out:
+        out.write(json.dumps(row) + '\n')
+    say(f'{args.train} phrases, seed {seed}, {dtype}: accuracy {row["accuracy"]:.4f}, loss {row["loss"]:.4f}')
+
+
 # ---- table -----------------------------------------------------------------------------------
 
 def print_table(results):
-    rows = read_results(results)
+    trained = [row for row in read_results(results) if 'trained' in row]
+    rows = [row for row in read_results(results) if 'trained' not in row]
     keys = sorted({(row['task'], row['texts_of'], row['layout'], row['model']) for row in rows})
     print('''
 ## bf16 and int8, beside fp32
@@ -145,6 +172,26 @@ get fp32's label.
             cells += [f'{100 * row["accuracy"]:.2f} %', f'{100 * row["equal"]:.2f} %'] if row else ['', '']
         print(f'| {task} | {one["texts"]:,} {which} | {layout} | {model.split("/")[1]} '
               f'| {100 * one["accuracy_f32"]:.2f} % | ' + ' | '.join(cells) + ' |')
+    for count in sorted({row['trained'] for row in trained}):
+        print_trained(count, [row for row in trained if row['trained'] == count])
+
+
+def print_trained(count, rows):
+    print(f'''
+## Fine-tuning in bf16, beside fp32
+
+The recipe of the tables above on the first {count:,} phrases of SST-2 (`bench/dtypes.py --train`), judged by the 872 sentences in the
+dtype of the training. Mean ± standard deviation over the seeds.
+
+| dtype | seeds | accuracy of each | accuracy | loss |
+|---|---|---|---|---|''')
+    for dtype in ('f32', 'bf16'):
+        mine = sorted((row for row in rows if row['dtype'] == dtype), key=lambda row: row['seed'])
+        if mine:
+            accuracies, losses = ([row[name] for row in mine] for name in ('accuracy', 'loss'))
+            print(f'| {dtype} | {", ".join(str(row["seed"]) for row in mine)} '
+                  f'| {", ".join(f"{a:.4f}" for a in accuracies)} | {accuracy.spread(accuracies, 4)} '
+                  f'| {accuracy.spread(losses, 4)} |')
 
 
 def main():
@@ -155,6 +202,9 @@ def main():
     parser.add_argument('--model', type=path, action='append', default=[])
     parser.add_argument('--texts', choices=['judged', 'others'], action='append')
     parser.add_argument('--dtype', choices=DTYPES, action='append')
+    parser.add_argument('--train', type=int, metavar='N', help='fine-tune on the first N phrases of SST-2')
+    parser.add_argument('--base', type=path, default=accuracy.default_base(), help='to fine-tune')
+    parser.add_argument('--seed', type=int, action='append')
     parser.add_argument('--table', action='store_true', help='print the results as markdown')
     parser.add_argument('--results', type=path, default=ROOT / 'bench' / 'dtypes.jsonl')
     parser.add_argument('--work', type=path, default=cache, help='prepared texts')
@@ -164,6 +214,9 @@ def main():
     args = parser.parse_args()
     if args.table:
         return print_table(args.results)
+    if args.train:
+        for seed, dtype in itertools.product(args.seed or accuracy.SEEDS, ('f32', 'bf16')):
+            do_training(args, seed, dtype)
     for model in args.model:
         for which in args.texts or ['judged', 'others']:
             do_model(args, model, which)
