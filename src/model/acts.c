@@ -85,7 +85,6 @@ static void lay_out_attention(walk *w, hone_layer_acts *a, const hone_config *c,
 static void lay_out_kept(walk *w, hone_layer_acts *a, const hone_config *c, size_t rows) {
     a->lse = take(w, c->heads, rows);
     a->sum1 = take(w, rows, c->hidden);
-    a->y = take(w, rows, c->hidden);
     a->stats1 = take(w, rows, 2);
     a->middle = take(w, rows, c->intermediate);
     a->sum2 = take(w, rows, c->hidden);
@@ -93,8 +92,8 @@ static void lay_out_kept(walk *w, hone_layer_acts *a, const hone_config *c, size
 }
 
 /* Layers that keep nothing share everything, which is used up before the next layer writes
- * it; those that are computed again share all but their input. The last of a pass that keeps
- * works on one row a sequence. */
+ * it; those that are computed again share all but their input, and the others behind the first
+ * that keeps their input alone. The last of a pass that keeps works on one row a sequence. */
 static void lay_out_layer(walk *w, hone_acts *acts, const hone_config *c, size_t layer,
                           size_t tokens, size_t sequences) {
     hone_layer_acts *a = &acts->layers[layer];
@@ -104,7 +103,10 @@ static void lay_out_layer(walk *w, hone_acts *acts, const hone_config *c, size_t
     bool is_last = layer + 1 == c->layers;
     if (shares) *a = acts->layers[keeps ? plan->first : 0];
     if (layer == 0) a->x = acts->embedded;
-    if (layer > 0 && keeps) a->x = take(w, tokens, c->hidden);
+    if (layer > 0 && keeps) {
+        bool shares_x = !plan->recompute && layer > plan->first + 1;
+        a->x = shares_x ? acts->layers[plan->first + 1].x : take(w, tokens, c->hidden);
+    }
     if (shares) return;
     size_t rows = keeps && is_last ? sequences : tokens;
     lay_out_attention(w, a, c, rows, tokens);

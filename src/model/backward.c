@@ -38,7 +38,7 @@ static size_t lay_out(hone_backward_scratch *s, const hone_pass *pass, char *bas
     size_t tokens = hone_padded_rows(pass->batch->tokens), offset = 0;
     size_t sequences = hone_padded_rows(pass->batch->sequences);
     size_t tiles = tokens / HONE_TILE_UNIT + 1;
-    float **const square[] = {&s->dx, &s->da1, &s->da2, &s->dctx, &s->dq, &s->dk, &s->dv};
+    float **const square[] = {&s->dx, &s->da1, &s->da2, &s->dctx, &s->dq, &s->dk, &s->dv, &s->y};
     for (size_t i = 0; i < sizeof square / sizeof square[0]; i++)
         *square[i] = take(base, &offset, tokens, c->hidden);
     s->dmiddle = take(base, &offset, tokens, c->intermediate);
@@ -161,6 +161,36 @@ static void multiply_transposed(const phase *ph, size_t slot, const hone_tile *t
                          from, to, s->adapter);
 }
 
+/* out = norm of a sum that `layer` kept, to the same bytes as in the forward pass. */
+static void norm_again(const phase *ph, const hone_tile *t, size_t layer, const float *sum,
+                       hone_layer_slot weight, hone_layer_slot bias, float *out) {
+    const hone_weights *w = ph->b->pass->weights;
+    size_t at = t->first * w->config->hidden;
+    w->ops->norm(&(hone_norm_args){
+        .rows = t->rows,
+        .dim = w->config->hidden,
+        .x = sum + at,
+        .weight = w->plain[hone_params_layer(layer, weight)],
+        .bias = w->plain[hone_params_layer(layer, bias)],
+        .eps = w->config->norm_eps,
+        .out = out + at,
+    });
+}
+
+/* What the weights' gradients read and the forward pass did not keep: the output of the first
+ * norm, and the layer's input where the layers behind it have had its place. */
+static void make_again(const phase *ph, const hone_tile *t) {
+    const hone_pass *pass = ph->b->pass;
+    const hone_acts *acts = pass->acts;
+    norm_again(ph, t, ph->layer, acts->layers[ph->layer].sum1, HONE_NORM1_W, HONE_NORM1_B,
+               ph->s->y);
+    if (acts->plan.recompute || ph->layer <= acts->plan.first ||
+        hone_pass_is_compact(pass, ph->layer))
+        return;
+    norm_again(ph, t, ph->layer - 1, acts->layers[ph->layer - 1].sum2, HONE_NORM2_W, HONE_NORM2_B,
+               acts->layers[ph->layer].x);
+}
+
 /* From the gradient of the layer's output to that of the attention's output (dctx), with the
  * residual's share of the input's gradient left in dx. */
 static void layer_tile(void *ctx, size_t index, size_t worker) {
@@ -181,6 +211,7 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
                    layer_plain(ph, HONE_NORM1_W), 0, dy, dx);
     through_drop(ph, &t, HONE_DROP_OUT, dx, ph->s->da1 + at);
     multiply_transposed(ph, HONE_PACK_OUT, &t, false, ph->s->da1 + at, ph->s->dctx + at, &s);
+    make_again(ph, &t);
 }
 
 static void attention_piece(void *ctx, size_t index, size_t worker) {
@@ -259,7 +290,7 @@ static weight_grad slot_grad(const phase *ph, size_t slot) {
                              .in = hidden,
                              .rows = rows,
                              .dy = ph->s->dmiddle + c * hone_padded_rows(rows) * chunk,
-                             .x = acts->y,
+                             .x = ph->s->y,
                              .dw = part_of(layer_grad(ph, HONE_UP_W), c * chunk * hidden),
                              .dw_stride = hidden,
                              .db = part_of(layer_grad(ph, HONE_UP_B), c * chunk)};

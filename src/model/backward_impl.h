@@ -4,7 +4,7 @@
  *             -> embeddings
  *
  * The forward pass ran with kept activations; the middle of the feed-forward layers is
- * overwritten here (GELU's input by its output).
+ * overwritten here (GELU's input by its output), and the shared input of layers by each one's.
  */
 #ifndef HONE_MODEL_BACKWARD_IMPL_H
 #define HONE_MODEL_BACKWARD_IMPL_H
@@ -37,6 +37,7 @@ typedef struct hone_backward_scratch {
     float *dfirst;           /* [sequences, hidden] the same of a first-only layer */
     float *da1, *da2, *dctx; /* [tokens, hidden] */
     float *dq, *dk, *dv;     /* [tokens, hidden] */
+    float *y;                /* [tokens, hidden] output of a layer's first norm, once more */
     float *dmiddle;          /* [chunks, tokens, chunk] */
     float *dpooled;          /* [sequences, hidden] */
     float *partials;         /* [tiles, 4, hidden] of the norms' weights and biases */

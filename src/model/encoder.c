@@ -275,7 +275,6 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     bool last = ph->layer + 1 == pass->layers;
     size_t at = t.first * w->config->hidden;
     const float *x = (hone_pass_is_compact(pass, ph->layer) ? pass->acts->gathered : acts->x) + at;
-    float *y = acts->y ? acts->y + at : s.y;
     float *out = ph->again ? s.a
                            : (last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x) + at;
 
@@ -283,11 +282,11 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, ctx_in, s.a, s.product);
     hone_beside_forward(pass, (hone_beside_place){ph->layer, HONE_LORA_OUT, 0}, &t, acts->ctx + at,
                         s.a, s.adapter);
-    feed_forward(ph, &t, norm_up(ph, &t, acts, x, y, &s), &s);
+    feed_forward(ph, &t, norm_up(ph, &t, acts, x, s.y, &s), &s);
     norm_tile(
         ph, &t,
         &(norm_place){HONE_NORM2_W, HONE_NORM2_B, HONE_DROP_DOWN, acts->sum2, acts->stats2, NULL},
-        s.a, y, out);
+        s.a, s.y, out);
     if (!last && !ph->again) project_qkv(pass, ph->layer + 1, &t, &s);
 }
 

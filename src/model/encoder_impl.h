@@ -114,16 +114,18 @@ typedef struct hone_weights {
 } hone_weights;
 
 /* The activations of a layer; `rows` is all tokens, or one a sequence in a first-only layer.
- * Where nothing is kept, the members from lse on are NULL and the layers share the others. */
+ * Where nothing is kept, the members from lse on are NULL and the layers share the others.
+ * What is the norm of something kept is made again from that: the output of the first norm, and
+ * the input x of a layer behind the first that keeps, which share theirs. */
 typedef struct hone_layer_acts {
-    float *x;        /* [rows, hidden] the layer's input */
-    float *q, *ctx;  /* [rows, hidden] */
-    float *k, *v;    /* [tokens, hidden] */
-    float *lse;      /* [heads, rows] */
-    float *sum1, *y; /* [rows, hidden] before and after the first norm */
-    float *stats1;   /* [rows, 2] */
-    float *middle;   /* [chunks, rows, chunk] before GELU */
-    float *sum2;     /* [rows, hidden] before the second norm */
+    float *x;       /* [tokens, hidden] the layer's input */
+    float *q, *ctx; /* [rows, hidden] */
+    float *k, *v;   /* [tokens, hidden] */
+    float *lse;     /* [heads, rows] */
+    float *sum1;    /* [rows, hidden] before the first norm */
+    float *stats1;  /* [rows, 2] */
+    float *middle;  /* [chunks, rows, chunk] before GELU */
+    float *sum2;    /* [rows, hidden] before the second norm */
     float *stats2;
 } hone_layer_acts;
 

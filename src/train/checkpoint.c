@@ -79,6 +79,27 @@ static hone_err check(const char *path, hone_str file, const header *want) {
     return HONE_OK;
 }
 
+/* In pieces: pages of the file are this process's memory until they are let go. */
+static void fill(const hone_map *map, size_t at, const hone_section *section) {
+    enum { PIECE_BYTES = 16 << 20 };
+    for (size_t done = 0; done < section->size_bytes; done += PIECE_BYTES) {
+        size_t left = section->size_bytes - done;
+        memcpy((char *)section->ptr + done, map->bytes.ptr + at + done,
+               left < PIECE_BYTES ? left : PIECE_BYTES);
+        hone_map_release(map);
+    }
+}
+
+hone_err hone_checkpoint_fits(const char *path, const hone_fingerprint *fingerprint,
+                              const hone_section *sections, size_t count) {
+    hone_map map;
+    HONE_TRY(hone_map_open(path, &map));
+    header want = header_of(fingerprint, sections, count);
+    hone_err err = check(path, map.bytes, &want);
+    hone_map_close(&map);
+    return err;
+}
+
 hone_err hone_checkpoint_load(const char *path, const hone_fingerprint *fingerprint,
                               const hone_section *sections, size_t count) {
     hone_map map;
@@ -87,7 +108,7 @@ hone_err hone_checkpoint_load(const char *path, const hone_fingerprint *fingerpr
     hone_err err = check(path, map.bytes, &want);
     size_t at = sizeof want;
     for (size_t i = 0; i < count && !hone_failed(err); i++) {
-        memcpy(sections[i].ptr, map.bytes.ptr + at, sections[i].size_bytes);
+        fill(&map, at, &sections[i]);
         at += sections[i].size_bytes;
     }
     hone_map_close(&map);

@@ -38,6 +38,10 @@ typedef struct hone_section {
 HONE_NODISCARD hone_err hone_checkpoint_save(const char *path, const hone_fingerprint *fingerprint,
                                              const hone_section *sections, size_t count);
 
+/* Would load fill these sections? */
+HONE_NODISCARD hone_err hone_checkpoint_fits(const char *path, const hone_fingerprint *fingerprint,
+                                             const hone_section *sections, size_t count);
+
 /* Fill sections from the file; untouched on failure. NOT_FOUND when there is none, CONFLICT
  * when it belongs to another run, CORRUPT. */
 HONE_NODISCARD hone_err hone_checkpoint_load(const char *path, const hone_fingerprint *fingerprint,

@@ -7,6 +7,7 @@
 #include "train/run.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "train/adapter.h"
 #include "train/folder.h"
 #include "train/run_impl.h"
@@ -38,9 +39,42 @@ static size_t list_sections(hone_run_job *job, hone_section *out) {
     out[count++] = (hone_section){trained_values(job), floats};
     out[count++] = (hone_section){job->optimizer.m, floats};
     out[count++] = (hone_section){job->optimizer.v, floats};
-    if (job->keeps_best) out[count++] = (hone_section){job->best, floats};
     assert(count <= HONE_SECTIONS_MAX);
     return count;
+}
+
+/* OUT.best: which epoch, and what is trained as it was then. A run that is taken up from a
+ * checkpoint before that epoch comes to it again, and writes the same. */
+enum { BEST_SECTIONS = 2 };
+static void list_best(const hone_run_job *job, uint64_t *epoch, hone_section *out) {
+    out[0] = (hone_section){epoch, sizeof *epoch};
+    out[1] = (hone_section){trained_values(job), job->optimizer.count * sizeof(float)};
+}
+
+static hone_err save_best(hone_run_job *job) {
+    hone_section sections[BEST_SECTIONS];
+    list_best(job, &job->state.kept_epoch, sections);
+    return hone_checkpoint_save(job->best, &job->fingerprint, sections, BEST_SECTIONS);
+}
+
+static hone_err load_best(const hone_run_job *job) {
+    hone_section sections[BEST_SECTIONS];
+    uint64_t epoch = 0;
+    list_best(job, &epoch, sections);
+    HONE_TRY(hone_checkpoint_load(job->best, &job->fingerprint, sections, BEST_SECTIONS));
+    if (epoch == job->state.kept_epoch) return HONE_OK;
+    return hone_err_new(HONE_E_CORRUPT, "'%s' has epoch %llu, not %llu", job->best,
+                        (unsigned long long)epoch, (unsigned long long)job->state.kept_epoch);
+}
+
+/* Before the rest is trained: is the kept epoch still there? */
+static hone_err check_best(const hone_run_job *job) {
+    hone_section sections[BEST_SECTIONS];
+    uint64_t epoch = 0;
+    list_best(job, &epoch, sections);
+    if (!job->keeps_best || job->state.kept_epoch == 0) return HONE_OK;
+    hone_err err = hone_checkpoint_fits(job->best, &job->fingerprint, sections, BEST_SECTIONS);
+    return hone_failed(err) ? hone_err_wrap(err, "the run of '%s'", job->checkpoint) : HONE_OK;
 }
 
 static hone_err save_checkpoint(hone_run_job *job) {
@@ -74,6 +108,7 @@ static hone_err resume(hone_run_job *job) {
         return hone_err_new(HONE_E_CORRUPT, "'%s' is broken: delete it to start anew",
                             job->checkpoint);
     s->kept.classes = NULL; /* an address of the other process */
+    HONE_TRY(check_best(job));
     job->earlier_s = s->all_s;
     hone_tuner_changed(job->tuner);
     char sentence[512];
@@ -198,7 +233,7 @@ static bool is_better(const hone_run_job *job, const hone_metrics *a, const hone
 }
 
 /* Remember these metrics, and with patience these weights, as the ones to save. */
-static void keep(hone_run_job *job, const hone_metrics *metrics) {
+static hone_err keep(hone_run_job *job, const hone_metrics *metrics) {
     hone_run_state *s = &job->state;
     s->kept = *metrics;
     s->kept.classes = NULL;
@@ -206,8 +241,7 @@ static void keep(hone_run_job *job, const hone_metrics *metrics) {
     s->stale = 0;
     if (metrics->classes)
         memcpy(job->kept_classes, metrics->classes, metrics->labels * sizeof *metrics->classes);
-    if (job->keeps_best)
-        memcpy(job->best, trained_values(job), job->optimizer.count * sizeof(float));
+    return job->keeps_best ? save_best(job) : HONE_OK;
 }
 
 static hone_err evaluate(hone_run_job *job, hone_epoch *epoch) {
@@ -223,9 +257,8 @@ static hone_err evaluate(hone_run_job *job, hone_epoch *epoch) {
     epoch->mse = metrics.mse;
     epoch->pearson = metrics.pearson;
     if (!job->keeps_best || s->kept_epoch == 0 || is_better(job, &metrics, &s->kept))
-        keep(job, &metrics);
-    else
-        s->stale++;
+        return keep(job, &metrics);
+    s->stale++;
     return HONE_OK;
 }
 
@@ -299,8 +332,7 @@ static hone_err fill_result(hone_run_job *job, hone_run_result *out) {
 static hone_err save(hone_run_job *job) {
     const hone_params *params = hone_tuner_params(job->tuner);
     const float *values = hone_tuner_values(job->tuner);
-    if (job->keeps_best)
-        memcpy(trained_values(job), job->best, job->optimizer.count * sizeof(float));
+    if (job->keeps_best) HONE_TRY(load_best(job));
     if (hone_tuner_lora(job->tuner)->rank > 0 && !job->options->merge) {
         HONE_TRY(hone_adapter_save(job->options->out, job->options->base, job->tuner));
     } else {
@@ -340,6 +372,8 @@ hone_err hone_run(hone_arena *arena, hone_pool *pool, const hone_run_options *op
     if (!hone_failed(err)) err = train(job);
     if (!hone_failed(err)) err = save(job);
     if (!hone_failed(err)) err = fill_result(job, result);
+    /* Where there is no checkpoint to go on from, nobody comes back for this. */
+    if (job->best && !hone_file_exists(job->checkpoint)) (void)unlink(job->best);
     hone_tuner_destroy(job->tuner);
     return err;
 }

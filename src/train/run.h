@@ -5,8 +5,8 @@
  *
  * The result is a function of base, data, options, build and instruction set: not of the
  * number of threads, nor of having been killed and taken up again. A run writes
- * OUT.checkpoint beside its output from time to time; the same run started again goes on from
- * it, and removes it when the output stands.
+ * OUT.checkpoint beside its output from time to time, and with patience OUT.best; the same run
+ * started again goes on from them, and removes them when the output stands.
  *
  * Start reading at hone_run in run.c.
  */

@@ -28,6 +28,7 @@ typedef struct hone_run_job {
     const hone_run_options *options;
     const hone_run_watch *watch;
     const char *checkpoint; /* path */
+    const char *best;       /* path of the kept epoch's weights, with keeps_best */
     hone_fingerprint fingerprint;
 
     hone_tuner *tuner; /* owned */
@@ -43,7 +44,6 @@ typedef struct hone_run_job {
     float *batch_numbers;  /* [batch_size] */
 
     hone_optimizer optimizer;
-    float *best; /* [optimizer.count]: the trained values, with keeps_best */
 
     hone_run_state state;
     hone_epoch *epochs;               /* [options->epochs] */

@@ -8,6 +8,7 @@
 #include "train/targets.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -132,13 +133,12 @@ static hone_err reserve(hone_run_job *job) {
     const hone_examples *examples = &job->train.examples;
     hone_arena *a = job->arena;
     size_t count = trained->total - trained->first;
-    job->best = hone_arena_alloc(a, job->keeps_best ? count : 1, sizeof *job->best);
     job->order = hone_arena_alloc(a, examples->count, sizeof *job->order);
     job->batch_labels = hone_arena_alloc(a, o->batch_size, sizeof *job->batch_labels);
     job->batch_numbers = hone_arena_alloc(a, o->batch_size, sizeof *job->batch_numbers);
     job->epochs = hone_arena_alloc(a, o->epochs, sizeof *job->epochs);
     job->kept_classes = hone_arena_alloc(a, job->train.labels, sizeof *job->kept_classes);
-    if (!job->best || !job->order || !job->batch_labels || !job->batch_numbers || !job->epochs ||
+    if (!job->order || !job->batch_labels || !job->batch_numbers || !job->epochs ||
         !job->kept_classes)
         return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters", count);
     HONE_TRY(hone_optimizer_init(a, job->tuner, &job->optimizer));
@@ -192,15 +192,15 @@ static hone_fingerprint fingerprint_of(const hone_run_job *job) {
     return f;
 }
 
-/* OUT.checkpoint, beside the output: on the same disk, and easy to find. */
-static hone_err name_checkpoint(hone_run_job *job) {
-    hone_str out = hone_str_of(job->options->out);
-    while (out.len > 1 && out.ptr[out.len - 1] == '/') out.len--;
-    char *path = hone_arena_alloc(job->arena, out.len + sizeof ".checkpoint", 1);
+/* A file beside the output, OUT and this ending: on the same disk, and easy to find. */
+static hone_err name_beside(hone_run_job *job, const char *ending, const char **out) {
+    hone_str folder = hone_str_of(job->options->out);
+    while (folder.len > 1 && folder.ptr[folder.len - 1] == '/') folder.len--;
+    size_t size = folder.len + strlen(ending) + 1;
+    char *path = hone_arena_alloc(job->arena, size, 1);
     if (!path) return hone_err_new(HONE_E_NOMEM, "no memory for a path");
-    memcpy(path, out.ptr, out.len);
-    memcpy(path + out.len, ".checkpoint", sizeof ".checkpoint");
-    job->checkpoint = path;
+    (void)snprintf(path, size, "%.*s%s", HONE_ARG(folder), ending);
+    *out = path;
     return HONE_OK;
 }
 
@@ -210,7 +210,8 @@ hone_err hone_run_setup(hone_run_job *job, const hone_dataset *train, const hone
     job->keeps_best = o->patience > 0;
     HONE_TRY(check_options(o, job->has_eval));
     HONE_TRY(hone_folder_check(o->out));
-    HONE_TRY(name_checkpoint(job));
+    HONE_TRY(name_beside(job, ".checkpoint", &job->checkpoint));
+    HONE_TRY(name_beside(job, ".best", &job->best));
     HONE_TRY(open_base(job, train));
     HONE_TRY(read_data(job, train, eval));
     HONE_TRY(reserve(job));

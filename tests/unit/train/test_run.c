@@ -164,6 +164,27 @@ static void test_run__killed_and_resumed_gives_the_same_bytes(void **state) {
     tear_down(&f);
 }
 
+/* Found out when the run is taken up, not when it is done. */
+static void test_run__a_kept_epoch_that_is_gone(void **state) {
+    (void)state;
+    fixture f;
+    hone_run_result result;
+    char best[160];
+    set_up(&f);
+    (void)snprintf(best, sizeof best, "%s.best", f.out);
+    f.options.patience = 2;
+    f.options.checkpoint_steps = 1;
+    run_and_kill(&f, 7);
+    assert_int_equal(unlink(best), 0);
+    CHECK_FAILS(run(&f, 1, true, &result), HONE_E_NOT_FOUND, "out.best");
+    assert_true(hone_file_exists(f.checkpoint));
+    f.options.checkpoint_steps = 0;
+    assert_int_equal(unlink(f.checkpoint), 0);
+    CHECK_OK(run(&f, 1, true, &result));
+    assert_false(hone_file_exists(best));
+    tear_down(&f);
+}
+
 static void test_run__checkpoint_of_other_options_is_refused(void **state) {
     (void)state;
     fixture f;
@@ -432,6 +453,7 @@ int main(void) {
         cmocka_unit_test(test_run__threads_do_not_change_a_byte),
         cmocka_unit_test(test_run__other_seed_other_bytes),
         cmocka_unit_test(test_run__killed_and_resumed_gives_the_same_bytes),
+        cmocka_unit_test(test_run__a_kept_epoch_that_is_gone),
         cmocka_unit_test(test_run__checkpoint_of_other_options_is_refused),
         cmocka_unit_test(test_run__learns_and_measures),
         cmocka_unit_test(test_run__patience_keeps_the_best_epoch),
