@@ -6,7 +6,7 @@ PACKAGES = build-essential meson ninja-build pkg-config python3 python3-venv lib
            libarchive-dev libsqlite3-dev libmicrohttpd-dev libsodium-dev libexpat1-dev
 CLANG = clang libclang-rt-14-dev
 
-.PHONY: all deps demo test test-long test-live test-aarch64 test-avx512 bench bench-peers fuzz lint format layers tsan check-clang install clean
+.PHONY: all deps demo test test-long test-races test-live test-aarch64 test-avx512 bench bench-peers fuzz lint format layers tsan check-clang install clean
 
 all: deps
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --buildtype=release
@@ -29,6 +29,10 @@ test: all
 # The server killed 200 times instead of 20, and 100 power cuts.
 test-long: all
 	@HONE_LONG=1 tests/run.py server --match crash --build $(BUILD)
+
+# Endpoints, pipelines and the loop against a server built with the thread sanitizer; tens of minutes.
+test-races: all
+	@HONE_LONG=1 tests/run.py races --build $(BUILD)
 
 # Against torch and transformers themselves, in a virtual environment of their own (some GB), or
 # in the Python that HONE_LIVE_PYTHON names.

@@ -13,7 +13,7 @@
     aarch64    the engine alone, cross-compiled: its goldens (AARCH64) under qemu-user, when
                `make test-aarch64` has fetched what that needs
     server     tests/server/test_*.py: a running server of the release binary, driven by boto3
-    races      some of them (RACES) against a server built with the thread sanitizer
+    races      some of them (RACES) against a server built with the thread sanitizer; HONE_LONG=1: the others
     ui         ui/tests/: types, units, and the pages in Chromium against the release binary
 
 Everything is discovered: unit programs and fuzzers through Meson, the others by name. A stage
@@ -37,9 +37,10 @@ from harness.tree import AARCH64_ROOT, ROOT, TREES, Tree  # noqa: E402
 
 STAGES = ['checks', 'unit', 'fuzz', 'release', 'isa', 'aarch64', 'counts', 'cli', 'server', 'races', 'ui']
 TIMEOUT_S = 7200 if os.environ.get('HONE_LONG') else 600
-# What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. The
-# rest is arithmetic, which the sanitizer makes some ten times slower.
+# What makes threads meet. A race ends the server with the sanitizer's report, and so fails the test. What
+# computes much, which the sanitizer makes some ten times slower, runs with HONE_LONG alone.
 RACES = re.compile(r'test_(access|events|http|people|reviews|s3|start)\.py')
+RACES_LONG = re.compile(r'test_(endpoints|loop|pipelines)\.py')
 ISA_ROOMS = ['nn', 'model', 'decide', 'train']
 ISA_CLI = re.compile(r'test_(eval|predict|train|train_head)\.py')
 # Arithmetic, goldens of models and tokenizers. Emulated 20 times slower, the rest would take minutes.
@@ -231,9 +232,11 @@ def main():
     if 'races' in stages:
         tree = Tree('build-tsan')
         if built(report, tree, 'hone'):
-            jobs = server_tests(report, tree.path / 'hone', args.match)
-            run_all(report, [(f'races in {job[0]}', *job[1:]) for job in jobs
-                             if RACES.fullmatch(job[0].split()[-1])], 1)
+            chosen = RACES_LONG if os.environ.get('HONE_LONG') else RACES
+            patient = {'HONE_LONG': '', 'HONE_PATIENCE': '10'} if chosen is RACES_LONG else {}
+            run_all(report, [(f'races in {title}', command, {**env, **patient}, tap)
+                             for title, command, env, tap in server_tests(report, tree.path / 'hone', args.match)
+                             if chosen.fullmatch(title.split()[-1])], 1)
     return report.finish(ROOT / args.build / 'test-summary')
 
 
