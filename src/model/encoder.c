@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OUT_PARTS = 4 }; /* that few rows' output projection is shared out in */
+
 typedef struct phase {
     const hone_pass *pass;
     size_t layer;
@@ -355,6 +357,16 @@ static void few_project_piece(void *ctx, size_t index, size_t worker) {
     if (which[index].slot == HONE_PACK_V) add_rest_of_v(w, ph->layer, &t, a->x, operand, a->v, &s);
 }
 
+/* A share of the output projection's columns, into the first worker's scratch. */
+static void few_out_piece(void *ctx, size_t part, size_t worker) {
+    const phase *ph = ctx;
+    const hone_weights *w = ph->pass->weights;
+    (void)worker;
+    hone_product_run_part(w->shapes->square, hone_packing_get(w->packing, ph->layer, HONE_PACK_OUT),
+                          layer_param(w, ph->layer, HONE_OUT_B), false, ph->tile.height,
+                          ph->operand, hone_tile_scratch_of(ph->pass, 0).a, part, OUT_PARTS);
+}
+
 /* partial[c] = down(gelu(up(y))) of one chunk. */
 static void few_chunk_piece(void *ctx, size_t c, size_t worker) {
     const phase *ph = ctx;
@@ -389,7 +401,12 @@ static void few_layer(phase *ph) {
     if (compact) ph->tile = one_tile(pass->batch->sequences);
     const hone_tile *t = &ph->tile;
     const void *ctx = hone_tile_operand(w->shapes->square, t, a->ctx, s.in);
-    project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, t, ctx, s.a, s.product);
+    if (hone_product_has_parts(w->shapes->square)) {
+        ph->operand = ctx;
+        hone_pool_run(pass->pool, OUT_PARTS, few_out_piece, ph);
+    } else {
+        project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, t, ctx, s.a, s.product);
+    }
     const float *up = norm_up(ph, t, a, compact ? pass->acts->gathered : a->x, s.y, &s);
     ph->operand = hone_tile_operand(w->shapes->up, t, up, s.in);
     hone_pool_run(pass->pool, w->shapes->chunks, few_chunk_piece, ph);

@@ -12,7 +12,8 @@
  *
  * A few rows are bound by reading the weights, which every tile would do anew. So up to
  * HONE_FEW_ROWS of them, where nothing is kept, are one tile, and what is shared out is its
- * products: q, k and v, then the chunks of the feed-forward layer, whose sums are added in order.
+ * products: q, k and v, the output projection's columns where the dtype can, then the chunks of
+ * the feed-forward layer, whose sums are added in order.
  *
  * The feed-forward layer is cut into chunks of `hidden` columns, so that its wide middle
  * never leaves the cache and every product of the model has one shape.

@@ -64,6 +64,17 @@ const void *hone_product_rest(const hone_product *p, size_t rows, const float *i
     return p->calls->rest ? p->calls->rest(p, rows, in, operand, memory) : NULL;
 }
 
+bool hone_product_has_parts(const hone_product *p) { return p->calls->run_part != NULL; }
+
+void hone_product_run_part(const hone_product *p, const void *packed, const float *bias,
+                           bool accumulate, size_t rows, const void *operand, float *out,
+                           size_t part, size_t parts) {
+    assert(hone_product_has_parts(p));
+    assert(part < parts);
+    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    p->calls->run_part(p, packed, bias, accumulate, rows, operand, out, part, parts);
+}
+
 void hone_product_run(const hone_product *p, const void *packed, const float *bias, bool accumulate,
                       size_t rows, const void *operand, float *out, void *scratch) {
     assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);

@@ -87,6 +87,12 @@ const void *hone_product_rest(const hone_product *product, size_t rows, const fl
 void hone_product_run(const hone_product *product, const void *packed, const float *bias,
                       bool accumulate, size_t rows, const void *operand, float *out, void *scratch);
 
+/* One of `parts` shares of a run's columns, the same bytes: for a product that is alone. */
+bool hone_product_has_parts(const hone_product *product);
+void hone_product_run_part(const hone_product *product, const void *packed, const float *bias,
+                           bool accumulate, size_t rows, const void *operand, float *out,
+                           size_t part, size_t parts);
+
 /* "jit:avx2" or the like, for bench and bug reports. */
 const char *hone_product_engine(const hone_product *product);
 

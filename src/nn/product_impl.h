@@ -23,6 +23,9 @@ typedef struct hone_product_calls {
                             size_t k_stride, const float *gain, const float *offset, void *packed);
     const void *(*rest)(const hone_product *product, size_t rows, const float *in,
                         const void *operand, void *memory);
+    void (*run_part)(const hone_product *product, const void *packed, const float *bias,
+                     bool accumulate, size_t rows, const void *operand, float *out, size_t part,
+                     size_t parts); /* NULL: only whole */
 } hone_product_calls;
 
 struct hone_product {

@@ -66,14 +66,22 @@ static const void *rest(const hone_product *base, size_t rows, const float *in, 
     return memory;
 }
 
-static void run(const hone_product *base, const void *packed, const float *bias, bool accumulate,
-                size_t rows, const void *operand, float *out, void *scratch) {
+static void run_part(const hone_product *base, const void *packed, const float *bias,
+                     bool accumulate, size_t rows, const void *operand, float *out, size_t part,
+                     size_t parts) {
     const int8_product *p = cast(base);
-    (void)scratch;
     /* only read: the kernels' rows are of one type for writer and reader */
     const hone_int8_rows x = rows_in(
         p, rows, (void *)(uintptr_t)operand); /* NOLINT(performance-no-int-to-ptr) */
-    p->kernels->multiply(&(hone_int8_args){&x, base->n, packed, bias, accumulate, out});
+    p->kernels->multiply(&(hone_int8_args){&x, base->n, packed, bias, accumulate, out,
+                                           p->panels * part / parts,
+                                           p->panels * (part + 1) / parts});
+}
+
+static void run(const hone_product *base, const void *packed, const float *bias, bool accumulate,
+                size_t rows, const void *operand, float *out, void *scratch) {
+    (void)scratch;
+    run_part(base, packed, bias, accumulate, rows, operand, out, 0, 1);
 }
 
 /* A column of a weight, and what its input is scaled by and moved by; NULL = 1 and 0. */
@@ -153,6 +161,7 @@ static const hone_product_calls calls = {
     .run = run,
     .pack_scaled = pack_scaled,
     .rest = rest,
+    .run_part = run_part,
 };
 
 hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_t n,

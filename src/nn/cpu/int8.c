@@ -141,7 +141,7 @@ ALWAYS_INLINE void column(const int panels, const hone_int8_args *a, size_t pane
 }
 
 static void multiply(const hone_int8_args *a) {
-    size_t panels = (a->n + HONE_INT8_PANEL - 1) / HONE_INT8_PANEL, panel = 0;
+    size_t panel = a->panel, panels = a->panels;
     for (; panel + PANELS <= panels; panel += PANELS) column(PANELS, a, panel);
     for (; panel < panels; panel++) column(1, a, panel);
 }

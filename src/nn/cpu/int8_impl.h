@@ -60,7 +60,8 @@ typedef struct hone_int8_args {
     const char *packed; /* panels */
     const float *bias;  /* [n]; NULL = none */
     bool accumulate;
-    float *out; /* [rows, n] */
+    float *out;           /* [rows, n] */
+    size_t panel, panels; /* of them [panel, panels) */
 } hone_int8_args;
 
 struct hone_int8_kernels {

@@ -132,6 +132,14 @@ static void check_height(const shape *s, const hone_product *p, const void *pack
                      hone_product_engine(p), s->k, s->n, rows, has_bias, accumulate, i / s->n,
                      i % s->n, (double)out[i], (double)want);
     }
+    enum { PARTS = 3 };
+    float *shared = new_floats(rows * s->n);
+    if (accumulate) memcpy(shared, s->before, rows * s->n * sizeof *shared);
+    for (size_t part = 0; part < PARTS; part++)
+        hone_product_run_part(p, packed, has_bias ? s->bias : NULL, accumulate, rows, operand,
+                              shared, part, PARTS);
+    assert_true(same_bits(shared, out, rows * s->n));
+    free(shared);
     free(memory);
     free(in);
     free(out);
