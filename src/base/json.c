@@ -7,20 +7,23 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Where this thread's jansson takes its memory; NULL = malloc. Set while a document is parsed, and
- * only then, so that nothing of an arena ever reaches free. */
+/* Where this thread's jansson takes its memory; NULL = where it did before. Set while a document is
+ * parsed, and only then, so that nothing of an arena ever reaches free. */
 static _Thread_local hone_arena *parsing_in;
+static json_malloc_t system_take;
+static json_free_t system_give_back;
 
 static void *take(size_t size) {
-    return parsing_in ? hone_arena_alloc(parsing_in, size, 1) : malloc(size);
+    return parsing_in ? hone_arena_alloc(parsing_in, size, 1) : system_take(size);
 }
 
 static void give_back(void *ptr) {
-    if (!parsing_in) free(ptr);
+    if (!parsing_in) system_give_back(ptr);
 }
 
 /* Before main: no other thread may have jansson's memory yet. */
 __attribute__((constructor)) static void take_over_memory(void) {
+    json_get_alloc_funcs(&system_take, &system_give_back);
     json_set_alloc_funcs(take, give_back);
 }
 

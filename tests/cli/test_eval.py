@@ -114,7 +114,7 @@ class Refused(EvalCase):
         self.refused('a.csv', 'sentence,mood\na,b\n', "'text'", "'sentence'", "'mood'")
         self.refused('a.csv', 'text,label\n"a,b\n', 'line 2', 'quote')
         self.refused('a.csv', b'text,label\ncaf\x81,1\n', 'line 2', '0x81')
-        self.refused('a.txt', 'good', 'delimiter')
+        self.refused('a.txt', 'good', 'its name ends in none of')
         for path in (self.tmp / 'gone.csv', self.tmp):
             self.refuses('eval', '--model', self.bert, '--data', path, words=[path.name])
 

@@ -220,9 +220,18 @@ static void test_request__follows_another_on_one_connection(void **state) {
     close(fd);
 }
 
+static bool has_files(const char *path) {
+    bool has = false;
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) has |= e->d_name[0] != '.';
+    closedir(dir);
+    return has;
+}
+
 static void test_body__above_a_mebibyte_is_a_file(void **state) {
     world *w = *state;
-    enum { SIZE = (2 << 20) + 17 };
+    enum { SIZE = (2 << 20) + 17, REQUESTS_MAX = 10000 };
     char *body = malloc(SIZE);
     memset(body, 'x', SIZE);
     body[SIZE - 1] = 'z';
@@ -235,14 +244,13 @@ static void test_body__above_a_mebibyte_is_a_file(void **state) {
     hear(fd, "from=");
     free(body);
     assert_non_null(strstr(got, "body=2097169 sum=122 file=1"));
-    say(fd,
-        "GET /after HTTP/1.1\r\n" HOST "\r\n"); /* once it is answered, the first one is freed */
-    hear(fd, "/after");
+    /* its worker may still hold it when it has been answered, but not for long */
+    for (int i = 0; i < REQUESTS_MAX && has_files(w->dir); i++) {
+        say(fd, "GET /after HTTP/1.1\r\n" HOST "\r\n");
+        hear(fd, "/after");
+    }
+    assert_false(has_files(w->dir));
     close(fd);
-    DIR *dir = opendir(w->dir);
-    for (const struct dirent *e = readdir(dir); e; e = readdir(dir))
-        if (e->d_name[0] != '.') fail_msg("'%s' is left", e->d_name);
-    closedir(dir);
 }
 
 static void test_body__is_asked_for_when_the_client_waits(void **state) {
