@@ -32,7 +32,7 @@ typedef struct walk {
 } walk;
 
 static float *take(walk *w, size_t rows, size_t columns) {
-    size_t bytes = (rows * columns * sizeof(float) + 63) / 64 * 64;
+    size_t bytes = hone_heap_rounded(rows * columns * sizeof(float));
     float *ptr = w->base ? (float *)(void *)(w->base + w->offset) : NULL;
     w->offset += bytes;
     return ptr;

@@ -29,7 +29,7 @@ typedef struct phase {
 
 static float *take(char *base, size_t *offset, size_t rows, size_t columns) {
     float *ptr = base ? (float *)(void *)(base + *offset) : NULL;
-    *offset += (rows * columns * sizeof(float) + 63) / 64 * 64;
+    *offset += hone_heap_rounded(rows * columns * sizeof(float));
     return ptr;
 }
 

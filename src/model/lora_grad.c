@@ -2,13 +2,12 @@
  * made whole by one piece of work. */
 #include "model/lora_impl.h"
 
+#include "base/heap.h"
 #include "model/beside_impl.h"
 #include "nn/gradient.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 hone_err hone_lora_work_create(const hone_lora *lora, const hone_config *config,
                                const hone_shapes *shapes, hone_lora_work *out) {
@@ -32,7 +31,7 @@ void hone_lora_work_done(hone_lora_work *w) {
 
 static size_t most(const hone_lora_work *w, size_t (*bytes)(const hone_product *)) {
     size_t square = bytes(w->square), part = bytes(w->part);
-    return rounded(square > part ? square : part);
+    return hone_heap_rounded(square > part ? square : part);
 }
 
 /* The widest input that an adapter has. */
@@ -44,10 +43,11 @@ static size_t widest(const hone_lora *lora, const hone_config *config) {
 hone_err hone_lora_work_reserve(hone_lora_work *w, const hone_lora *lora, const hone_config *config,
                                 size_t tokens, size_t workers) {
     size_t inputs = lora->dropout > 0 ? hone_padded_rows(tokens) * widest(lora, config) : 0;
-    size_t rows = rounded(hone_padded_rows(tokens) * lora->rank * sizeof(float));
+    size_t rows = hone_heap_rounded(hone_padded_rows(tokens) * lora->rank * sizeof(float));
     size_t packs = 2 * w->parts * most(w, hone_product_packed_bytes);
     w->scratch_bytes = most(w, hone_product_scratch_bytes);
-    size_t bytes = rounded(inputs * sizeof(float)) + 2 * rows + packs + workers * w->scratch_bytes;
+    size_t bytes = hone_heap_rounded(inputs * sizeof(float)) + 2 * rows + packs +
+                   workers * w->scratch_bytes;
     if (bytes > w->memory_bytes) {
         free(w->memory);
         w->memory_bytes = 0;

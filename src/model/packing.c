@@ -52,7 +52,7 @@ static size_t most_of(const hone_shapes *s, size_t (*bytes)(const hone_product *
     size_t most = 0;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (bytes(all[i]) > most) most = bytes(all[i]);
-    return (most + 63) / 64 * 64;
+    return hone_heap_rounded(most);
 }
 
 size_t hone_shapes_scratch_bytes(const hone_shapes *s) {

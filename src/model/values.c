@@ -25,7 +25,7 @@ static bool grows(const hone_config *a, const hone_config *b) {
 }
 
 float *hone_values_alloc(size_t count) {
-    size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
+    size_t bytes = hone_heap_rounded(count * sizeof(float));
     float *array = hone_heap_alloc(bytes);
     if (array) memset(array, 0, bytes);
     return array;

@@ -11,6 +11,7 @@
 #include "nn/product_impl.h"
 
 #include "base/hash.h"
+#include "base/heap.h"
 #include "nn/isa.h"
 
 #include <assert.h>
@@ -263,7 +264,7 @@ hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, siz
                             "oneDNN has no product of %zu by %zu: status %d", k, n, (int)status);
     }
     p->base.layout = layout_of(p);
-    p->base.packed_bytes = (dnnl_memory_desc_get_size(&p->packed) + 63) / 64 * 64;
+    p->base.packed_bytes = hone_heap_rounded(dnnl_memory_desc_get_size(&p->packed));
     *out = &p->base;
     return HONE_OK;
 }

@@ -1,5 +1,6 @@
 /* product_bf16.c: products of numbers rounded to bf16: packing weights, and the way to the
  * kernels of cpu/bf16.c. cpu/bf16_impl.h has the layout. */
+#include "base/heap.h"
 #include "nn/cpu/bf16_impl.h"
 #include "nn/isa.h"
 #include "nn/product_impl.h"
@@ -80,8 +81,8 @@ hone_err hone_bf16_create_with(const hone_bf16_kernels *kernels, size_t k, size_
     p->base = (hone_product){.calls = &calls, .k = k, .n = n};
     size_t packed = p->panels * p->k_padded * kernels->panel * sizeof(uint16_t);
     size_t operand_bytes = HONE_TILE_ROWS_MAX * p->k_padded * sizeof(float);
-    p->base.packed_bytes = (packed + 63) / 64 * 64;
-    p->base.operand_bytes = (operand_bytes + 63) / 64 * 64;
+    p->base.packed_bytes = hone_heap_rounded(packed);
+    p->base.operand_bytes = hone_heap_rounded(operand_bytes);
     (void)snprintf(p->base.engine, sizeof p->base.engine, "bf16:%s", kernels->name);
     *out = &p->base;
     return HONE_OK;

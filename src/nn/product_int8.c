@@ -4,6 +4,7 @@
  * Weights are rounded once, symmetrically, with a scale for each output; inputs at every call,
  * with a range for each row: no data to calibrate on, and a token with large numbers takes no
  * digits from the others. */
+#include "base/heap.h"
 #include "nn/cpu/int8_impl.h"
 #include "nn/isa.h"
 #include "nn/product_impl.h"
@@ -37,12 +38,10 @@ static const int8_product *cast(const hone_product *p) { return (const int8_prod
 
 static void destroy(hone_product *base) { free(base); }
 
-static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
-
 /* An operand in memory: the rows, then their steps, then their lows. */
 static hone_int8_rows rows_in(const int8_product *p, size_t rows, void *memory) {
     hone_int8_rows x = {.rows = rows, .k = p->base.k, .k_padded = p->k_padded, .u = memory};
-    x.step = (float *)(void *)(x.u + rounded(rows * p->k_padded));
+    x.step = (float *)(void *)(x.u + hone_heap_rounded(rows * p->k_padded));
     x.low = x.step + rows;
     return x;
 }
@@ -173,7 +172,7 @@ hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_
     p->kernels = kernels;
     p->base = (hone_product){.calls = &calls, .k = k, .n = n};
     p->base.packed_bytes = p->panels * hone_int8_panel_bytes(p->k_padded);
-    p->base.operand_bytes = rounded(HONE_TILE_ROWS_MAX * p->k_padded) +
+    p->base.operand_bytes = hone_heap_rounded(HONE_TILE_ROWS_MAX * p->k_padded) +
                             2 * HONE_TILE_ROWS_MAX * sizeof(float);
     (void)snprintf(p->base.engine, sizeof p->base.engine, "int8:%s", kernels->name);
     *out = &p->base;

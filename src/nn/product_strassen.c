@@ -15,6 +15,7 @@
  * times those of the plain sum. The T are made of packed quarters: a packing of floats is the
  * same places for every weight.
  * Source: Winograd's form is in Higham, Accuracy and Stability of Numerical Algorithms, 23.1. */
+#include "base/heap.h"
 #include "nn/cpu/strassen_impl.h"
 #include "nn/isa.h"
 #include "nn/product_impl.h"
@@ -50,8 +51,6 @@ const hone_strassen_kernels *hone_strassen_find(const char *name) {
 
 static const strassen_product *cast(const hone_product *p) { return (const strassen_product *)p; }
 
-static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static void destroy(hone_product *base) {
     strassen_product *p = (strassen_product *)base;
     hone_product_destroy(p->part);
@@ -84,7 +83,7 @@ static void run(const hone_product *base, const void *packed, const float *bias,
                 size_t rows, const void *operand, float *out, void *scratch) {
     const strassen_product *p = cast(base);
     size_t in_floats = rows / 2 * p->part->k, out_floats = rows / 2 * p->part->n;
-    float *parts = (float *)(void *)((char *)scratch + rounded(p->part->scratch_bytes));
+    float *parts = (float *)(void *)((char *)scratch + hone_heap_rounded(p->part->scratch_bytes));
     for (size_t i = 0; i < PARTS; i++)
         p->part->calls->run(p->part, (const char *)packed + i * p->part->packed_bytes, NULL, false,
                             rows / 2, (const float *)operand + i * in_floats,
@@ -97,7 +96,7 @@ static const hone_product_calls calls = {
 
 /* A quarter's rows, of a tile of HONE_TILE_ROWS_MAX, times a side. */
 static size_t parts_bytes(size_t side) {
-    return rounded(PARTS * (HONE_TILE_ROWS_MAX / 2) * (side / 2) * sizeof(float));
+    return hone_heap_rounded(PARTS * (HONE_TILE_ROWS_MAX / 2) * (side / 2) * sizeof(float));
 }
 
 hone_err hone_strassen_create_with(const hone_strassen_kernels *kernels, size_t k, size_t n,
@@ -114,7 +113,8 @@ hone_err hone_strassen_create_with(const hone_strassen_kernels *kernels, size_t 
                              .k = k,
                              .n = n,
                              .packed_bytes = PARTS * p->part->packed_bytes,
-                             .scratch_bytes = rounded(p->part->scratch_bytes) + parts_bytes(n),
+                             .scratch_bytes = hone_heap_rounded(p->part->scratch_bytes) +
+                                              parts_bytes(n),
                              .operand_bytes = parts_bytes(k),
                              .layout = p->part->layout};
     (void)snprintf(p->base.engine, sizeof p->base.engine, "strassen:%.40s", p->part->engine);

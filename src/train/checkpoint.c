@@ -90,27 +90,33 @@ static void fill(const hone_map *map, size_t at, const hone_section *section) {
     }
 }
 
+/* The file, once it is that of this run; on an error nothing is open. */
+static hone_err open_checked(const char *path, const hone_fingerprint *fingerprint,
+                             const hone_section *sections, size_t count, hone_map *map) {
+    HONE_TRY(hone_map_open(path, map));
+    header want = header_of(fingerprint, sections, count);
+    hone_err err = check(path, map->bytes, &want);
+    if (hone_failed(err)) hone_map_close(map);
+    return err;
+}
+
 hone_err hone_checkpoint_fits(const char *path, const hone_fingerprint *fingerprint,
                               const hone_section *sections, size_t count) {
     hone_map map;
-    HONE_TRY(hone_map_open(path, &map));
-    header want = header_of(fingerprint, sections, count);
-    hone_err err = check(path, map.bytes, &want);
+    HONE_TRY(open_checked(path, fingerprint, sections, count, &map));
     hone_map_close(&map);
-    return err;
+    return HONE_OK;
 }
 
 hone_err hone_checkpoint_load(const char *path, const hone_fingerprint *fingerprint,
                               const hone_section *sections, size_t count) {
     hone_map map;
-    HONE_TRY(hone_map_open(path, &map));
-    header want = header_of(fingerprint, sections, count);
-    hone_err err = check(path, map.bytes, &want);
-    size_t at = sizeof want;
-    for (size_t i = 0; i < count && !hone_failed(err); i++) {
+    HONE_TRY(open_checked(path, fingerprint, sections, count, &map));
+    size_t at = sizeof(header);
+    for (size_t i = 0; i < count; i++) {
         fill(&map, at, &sections[i]);
         at += sections[i].size_bytes;
     }
     hone_map_close(&map);
-    return err;
+    return HONE_OK;
 }
