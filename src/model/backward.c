@@ -125,7 +125,7 @@ static void feed_forward_grad(const phase *ph, const hone_tile *t, const float *
     const hone_layer_acts *acts = &ph->b->pass->acts->layers[ph->layer];
     size_t chunk = w->shapes->chunk, chunks = w->shapes->chunks;
     size_t rows = hone_padded_rows(ph->tiling.rows);
-    const void *in = hone_tile_operand(w->shapes->up, t, da2, s->in);
+    const void *in = hone_product_operand(w->shapes->up, t->height, da2, s->in);
     for (size_t c = 0; c < chunks; c++) {
         size_t at = (c * rows + t->first) * chunk;
         float *middle = acts->middle + at, *dmiddle = ph->s->dmiddle + at;
@@ -135,7 +135,7 @@ static void feed_forward_grad(const phase *ph, const hone_tile *t, const float *
         hone_beside_backward(ph->b->pass, (hone_beside_place){ph->layer, HONE_LORA_DOWN, c}, t, da2,
                              dmiddle, s->adapter);
         w->ops->gelu_grad(dmiddle, middle, middle, t->rows * chunk);
-        const void *between = hone_tile_operand(w->shapes->down, t, dmiddle, s->between);
+        const void *between = hone_product_operand(w->shapes->down, t->height, dmiddle, s->between);
         hone_product_run(w->shapes->down,
                          hone_packing_get(ph->b->transposed, ph->layer, HONE_PACK_UP + c), NULL,
                          true, t->height, between, dy, s->product);
@@ -156,7 +156,8 @@ static void multiply_transposed(const phase *ph, size_t slot, const hone_tile *t
                                 const float *from, float *to, const hone_tile_scratch *s) {
     const hone_product *square = ph->b->pass->weights->shapes->square;
     hone_product_run(square, hone_packing_get(ph->b->transposed, ph->layer, slot), NULL, accumulate,
-                     t->height, hone_tile_operand(square, t, from, s->in), to, s->product);
+                     t->height, hone_product_operand(square, t->height, from, s->in), to,
+                     s->product);
     hone_beside_backward(ph->b->pass, (hone_beside_place){ph->layer, square_slots[slot], 0}, t,
                          from, to, s->adapter);
 }
@@ -516,8 +517,8 @@ static void pooler_tile(void *ctx, size_t index, size_t worker) {
     hone_tile_scratch s = hone_tile_scratch_of(ph->b->pass, worker);
     const hone_product *pool = ph->b->pass->weights->shapes->pool;
     hone_product_run(pool, hone_packing_get_pool(ph->b->transposed), NULL, false, t.height,
-                     hone_tile_operand(pool, &t, ph->s->dpooled + at, s.in), ph->s->dfirst + at,
-                     s.product);
+                     hone_product_operand(pool, t.height, ph->s->dpooled + at, s.in),
+                     ph->s->dfirst + at, s.product);
 }
 
 /* dx -> through dropout and norm to the sum of the embeddings. */

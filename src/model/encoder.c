@@ -63,7 +63,7 @@ static void project_qkv(const hone_pass *pass, size_t layer, const hone_tile *t,
     const hone_weights *w = pass->weights;
     const hone_layer_acts *a = &pass->acts->layers[layer];
     size_t at = t->first * w->config->hidden;
-    const void *x = hone_tile_operand(w->shapes->square, t, a->x + at, s->in);
+    const void *x = hone_product_operand(w->shapes->square, t->height, a->x + at, s->in);
     if (!hone_pass_is_compact(pass, layer)) {
         project(w, layer, HONE_PACK_Q, HONE_Q_B, t, x, a->q + at, s->product);
         hone_beside_forward(pass, (hone_beside_place){layer, HONE_LORA_Q, 0}, t, a->x + at,
@@ -161,7 +161,8 @@ static void gather_tile(void *ctx, size_t index, size_t worker) {
     size_t hidden = w->config->hidden, at = t.first * hidden;
     gather_rows(ph, &t);
     hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
-    const void *x = hone_tile_operand(w->shapes->square, &t, pass->acts->gathered + at, s.in);
+    const void *x = hone_product_operand(w->shapes->square, t.height, pass->acts->gathered + at,
+                                         s.in);
     project(w, ph->layer, HONE_PACK_Q, HONE_Q_B, &t, x, a->q + at, s.product);
     hone_beside_forward(pass, (hone_beside_place){ph->layer, HONE_LORA_Q, 0}, &t,
                         pass->acts->gathered + at, a->q + at, s.adapter);
@@ -247,7 +248,7 @@ static void feed_forward(const phase *ph, const hone_tile *t, const float *x,
     const hone_layer_acts *acts = &ph->pass->acts->layers[ph->layer];
     size_t chunk = w->shapes->chunk, chunks = w->shapes->chunks;
     size_t rows = hone_padded_rows(ph->tiling.rows);
-    const void *in = hone_tile_operand(w->shapes->up, t, x, s->in);
+    const void *in = hone_product_operand(w->shapes->up, t->height, x, s->in);
     for (size_t c = 0; c < chunks; c++) {
         float *middle = acts->middle ? acts->middle + (c * rows + t->first) * chunk : s->middle;
         hone_product_run(w->shapes->up, hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + c),
@@ -256,7 +257,8 @@ static void feed_forward(const phase *ph, const hone_tile *t, const float *x,
         hone_beside_forward(ph->pass, (hone_beside_place){ph->layer, HONE_LORA_UP, c}, t, x, middle,
                             s->adapter);
         w->ops->gelu(s->middle, middle, t->rows * chunk);
-        const void *between = hone_tile_operand(w->shapes->down, t, s->middle, s->between);
+        const void *between = hone_product_operand(w->shapes->down, t->height, s->middle,
+                                                   s->between);
         hone_product_run(w->shapes->down,
                          hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + chunks + c),
                          c == 0 ? layer_param(w, ph->layer, HONE_DOWN_B) : NULL, c > 0, t->height,
@@ -280,7 +282,7 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     float *out = ph->again ? s.a
                            : (last ? pass->acts->out : pass->acts->layers[ph->layer + 1].x) + at;
 
-    const void *ctx_in = hone_tile_operand(w->shapes->square, &t, acts->ctx + at, s.in);
+    const void *ctx_in = hone_product_operand(w->shapes->square, t.height, acts->ctx + at, s.in);
     project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, &t, ctx_in, s.a, s.product);
     hone_beside_forward(pass, (hone_beside_place){ph->layer, HONE_LORA_OUT, 0}, &t, acts->ctx + at,
                         s.a, s.adapter);
@@ -307,8 +309,8 @@ static void head_tile(void *ctx, size_t index, size_t worker) {
     hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
     hone_product_run(w->shapes->pool, hone_packing_get_pool(w->packing),
                      w->plain[hone_params_head(w->params, HONE_POOL_B)], false, t.height,
-                     hone_tile_operand(w->shapes->pool, &t, pass->acts->out + at, s.in), pooled,
-                     s.product);
+                     hone_product_operand(w->shapes->pool, t.height, pass->acts->out + at, s.in),
+                     pooled, s.product);
     for (size_t i = 0; i < t.rows * c->hidden; i++)
         pooled[i] = c->family == HONE_BERT ? tanhf(pooled[i]) : fmaxf(pooled[i], 0.0F);
     if (pass->acts->pooled_in)
@@ -350,7 +352,8 @@ static void few_project_piece(void *ctx, size_t index, size_t worker) {
     if (which[index].slot == HONE_PACK_Q && hone_pass_is_compact(pass, ph->layer)) {
         t = one_tile(pass->batch->sequences);
         gather_rows(ph, &t);
-        operand = hone_tile_operand(w->shapes->square, &t, pass->acts->gathered, s.between);
+        operand = hone_product_operand(w->shapes->square, t.height, pass->acts->gathered,
+                                       s.between);
     }
     project(w, ph->layer, which[index].slot, which[index].bias, &t, operand, outs[index],
             s.product);
@@ -381,7 +384,7 @@ static void few_chunk_piece(void *ctx, size_t c, size_t worker) {
     hone_product_run(shapes->down,
                      hone_packing_get(w->packing, ph->layer, HONE_PACK_UP + shapes->chunks + c),
                      c == 0 ? layer_param(w, ph->layer, HONE_DOWN_B) : NULL, false, height,
-                     hone_tile_operand(shapes->down, &ph->tile, s.middle, s.between),
+                     hone_product_operand(shapes->down, ph->tile.height, s.middle, s.between),
                      ph->pass->acts->partial + c * height * w->config->hidden, s.product);
 }
 
@@ -394,13 +397,13 @@ static void few_layer(phase *ph) {
     hone_tile_scratch s = hone_tile_scratch_of(pass, 0);
     bool compact = hone_pass_is_compact(pass, ph->layer), last = ph->layer + 1 == pass->layers;
     ph->tile = one_tile(pass->batch->tokens);
-    ph->operand = hone_tile_operand(w->shapes->square, &ph->tile, a->x, s.in);
+    ph->operand = hone_product_operand(w->shapes->square, ph->tile.height, a->x, s.in);
     hone_pool_run(pass->pool, 3, few_project_piece, ph);
     hone_pool_run(pass->pool, pass->batch->sequences * w->config->heads, attention_piece, ph);
 
     if (compact) ph->tile = one_tile(pass->batch->sequences);
     const hone_tile *t = &ph->tile;
-    const void *ctx = hone_tile_operand(w->shapes->square, t, a->ctx, s.in);
+    const void *ctx = hone_product_operand(w->shapes->square, t->height, a->ctx, s.in);
     if (hone_product_has_parts(w->shapes->square)) {
         ph->operand = ctx;
         hone_pool_run(pass->pool, OUT_PARTS, few_out_piece, ph);
@@ -408,7 +411,7 @@ static void few_layer(phase *ph) {
         project(w, ph->layer, HONE_PACK_OUT, HONE_OUT_B, t, ctx, s.a, s.product);
     }
     const float *up = norm_up(ph, t, a, compact ? pass->acts->gathered : a->x, s.y, &s);
-    ph->operand = hone_tile_operand(w->shapes->up, t, up, s.in);
+    ph->operand = hone_product_operand(w->shapes->up, t->height, up, s.in);
     hone_pool_run(pass->pool, w->shapes->chunks, few_chunk_piece, ph);
 
     size_t floats = t->height * w->config->hidden;

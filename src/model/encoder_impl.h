@@ -45,8 +45,7 @@ typedef struct hone_shapes {
     hone_product *pool;               /* square itself; in int8, one in f32 */
 } hone_shapes;
 
-/* fast: by hone_product_create_fast. */
-HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, bool fast,
+HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype,
                                            hone_shapes *out);
 void hone_shapes_done(hone_shapes *shapes);
 

@@ -243,7 +243,7 @@ static hone_err load(const char *dir, hone_pool *pool, hone_model *m) {
     HONE_TRY(hone_config_load(dir, &m->config));
     HONE_TRY(hone_params_create(&m->config, &m->params));
     HONE_TRY(hone_safetensors_open(m->path, &m->file));
-    HONE_TRY(hone_shapes_create(&m->config, m->dtype, false, &m->shapes));
+    HONE_TRY(hone_shapes_create(&m->config, m->dtype, &m->shapes));
     hone_packing_lay_out(&m->config, &m->shapes, false, m->config.layers, &m->packing);
     if (m->kept_dir) m->sums = find_sums(dir);
     if (m->kept_dir) map_kept(m, pool);

@@ -10,21 +10,18 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, bool fast,
-                            hone_shapes *out) {
-    hone_err (*create)(hone_dtype, size_t, size_t,
-                       hone_product **) = fast ? hone_product_create_fast : hone_product_create;
+hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, hone_shapes *out) {
     size_t hidden = config->hidden, wide = config->intermediate;
     hone_shapes s = {.chunks = 1, .chunk = wide};
     if (wide % hidden == 0 && wide / hidden <= HONE_CHUNKS_MAX)
         s = (hone_shapes){.chunks = wide / hidden, .chunk = hidden};
-    hone_err err = create(dtype, hidden, hidden, &s.square);
+    hone_err err = hone_product_create(dtype, hidden, hidden, &s.square);
     if (!hone_failed(err)) {
         s.up = s.down = s.pool = s.square;
         if (s.chunk != hidden) {
             s.up = s.down = NULL;
-            err = create(dtype, hidden, s.chunk, &s.up);
-            if (!hone_failed(err)) err = create(dtype, s.chunk, hidden, &s.down);
+            err = hone_product_create(dtype, hidden, s.chunk, &s.up);
+            if (!hone_failed(err)) err = hone_product_create(dtype, s.chunk, hidden, &s.down);
         }
         /* One row a sequence, and the last thing before the answer: not the place to save. */
         if (!hone_failed(err) && dtype == HONE_DTYPE_INT8) {

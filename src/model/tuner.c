@@ -131,7 +131,7 @@ static hone_err build(hone_tuner *t, const char *dir, const hone_tuner_options *
     HONE_TRY(hone_lora_choose(&t->config, &t->params, &o->lora, o->frozen_layers, &t->lora));
     HONE_TRY(hone_lora_add(&t->lora, t->config.layers, &t->params));
     HONE_TRY(load(t, dir, o));
-    HONE_TRY(hone_shapes_create(&t->config, o->dtype, true, &t->shapes));
+    HONE_TRY(hone_shapes_create(&t->config, o->dtype, &t->shapes));
     HONE_TRY(add_adapters(t, o->seed));
     HONE_TRY(hone_packing_create(&t->config, &t->shapes, false, t->config.layers, &t->forward));
     /* Adapters change few of the matrices. Else each is needed once in a step, so a layer's are

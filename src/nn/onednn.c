@@ -44,7 +44,6 @@ typedef struct onednn_product {
     dnnl_memory_desc_t packed;
     dnnl_memory_desc_t bias;
     float *zero_bias; /* [n] */
-    size_t unit;      /* rows from a height to the next */
     height heights[HEIGHTS];
 } onednn_product;
 
@@ -181,7 +180,7 @@ static dnnl_status_t choose_layout(onednn_product *p) {
     dnnl_primitive_desc_t pd = NULL;
     dnnl_memory_desc_t any = weight_desc(p, 0, 0);
     dnnl_status_t status = make_attr(false, &attr);
-    if (status == dnnl_success) status = describe(p, HEIGHTS * p->unit, &any, attr, &pd);
+    if (status == dnnl_success) status = describe(p, HONE_TILE_ROWS_MAX, &any, attr, &pd);
     if (status == dnnl_success) {
         p->packed = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
         memcpy(p->base.engine, name_of(pd), strnlen(name_of(pd), sizeof p->base.engine - 1));
@@ -218,7 +217,7 @@ static dnnl_status_t make_all(onednn_product *p) {
                                : dnnl_memory_desc_init_by_tag(&p->bias, 1, bias, dnnl_f32, dnnl_a);
     if (status == dnnl_success) status = choose_layout(p);
     for (size_t h = 0; h < HEIGHTS && status == dnnl_success; h++) {
-        size_t rows = (h + 1) * p->unit;
+        size_t rows = (h + 1) * HONE_TILE_UNIT;
         p->heights[h].in = activation(p->is_matmul, rows, p->base.k);
         p->heights[h].out = activation(p->is_matmul, rows, p->base.n);
         status = make_primitive(p, rows, false, &p->heights[h].run[0]);
@@ -247,15 +246,13 @@ static uint64_t layout_of(const onednn_product *p) {
 
 static const hone_product_calls calls;
 
-hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, size_t unit,
-                                 hone_product **out) {
+hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, hone_product **out) {
     assert(k > 0 && n > 0);
     HONE_TRY(start());
     onednn_product *p = calloc(1, sizeof *p);
     if (!p) return hone_err_new(HONE_E_NOMEM, "no memory for a product");
     p->base = (hone_product){.calls = &calls, .k = k, .n = n};
     p->is_matmul = kind == HONE_PRODUCT_MATMUL;
-    p->unit = unit;
     p->zero_bias = calloc(n, sizeof *p->zero_bias);
     dnnl_status_t status = p->zero_bias ? make_all(p) : dnnl_out_of_memory;
     if (status != dnnl_success) {
@@ -272,19 +269,19 @@ hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, siz
 bool hone_onednn_is_reference(const hone_product *p) { return cast(p)->is_reference; }
 
 /* The kind that is fastest here, unless it has no kernel of its own for the shape. */
-static hone_err create(size_t k, size_t n, size_t unit, hone_product **out) {
+hone_err hone_onednn_create(size_t k, size_t n, hone_product **out) {
     HONE_TRY(start());
     bool is_wide = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
     hone_product *first = NULL, *second = NULL;
     hone_err err = hone_onednn_create_with(is_wide ? HONE_PRODUCT_MATMUL : HONE_PRODUCT_CONVOLUTION,
-                                           k, n, unit, &first);
+                                           k, n, &first);
     if (first && !hone_onednn_is_reference(first)) {
         *out = first;
         return err;
     }
     if (err.code == HONE_E_NOMEM) return err;
     err = hone_onednn_create_with(is_wide ? HONE_PRODUCT_CONVOLUTION : HONE_PRODUCT_MATMUL, k, n,
-                                  unit, &second);
+                                  &second);
     if (first && hone_failed(err)) { /* slow is better than none */
         *out = first;
         return HONE_OK;
@@ -292,14 +289,6 @@ static hone_err create(size_t k, size_t n, size_t unit, hone_product **out) {
     hone_product_destroy(first);
     if (!hone_failed(err)) *out = second;
     return err;
-}
-
-hone_err hone_onednn_create(size_t k, size_t n, hone_product **out) {
-    return create(k, n, HONE_TILE_UNIT, out);
-}
-
-hone_err hone_onednn_create_halves(size_t k, size_t n, hone_product **out) {
-    return create(k, n, HONE_TILE_UNIT / 2, out);
 }
 
 /* oneDNN takes what it only reads as a mutable pointer, too. */
@@ -337,7 +326,7 @@ static void run(const hone_product *base, const void *packed, const float *bias,
                 size_t rows, const void *in, float *out, void *scratch) {
     const onednn_product *p = cast(base);
     stay_single();
-    const height *h = &p->heights[rows / p->unit - 1];
+    const height *h = &p->heights[rows / HONE_TILE_UNIT - 1];
     const dnnl_dims_t scratch_dims = {(int64_t)p->base.scratch_bytes};
     dnnl_memory_desc_t scratch_desc;
     (void)dnnl_memory_desc_init_by_tag(&scratch_desc, 1, scratch_dims, dnnl_u8, dnnl_a);

@@ -16,11 +16,6 @@ hone_err hone_product_create(hone_dtype dtype, size_t k, size_t n, hone_product 
     return hone_err_new(HONE_E_INVALID, "there is no dtype %d", (int)dtype);
 }
 
-hone_err hone_product_create_fast(hone_dtype dtype, size_t k, size_t n, hone_product **out) {
-    if (dtype == HONE_DTYPE_F32 && hone_strassen_pays(k, n)) return hone_strassen_create(k, n, out);
-    return hone_product_create(dtype, k, n, out);
-}
-
 void hone_product_destroy(hone_product *p) {
     if (p) p->calls->destroy(p);
 }
@@ -47,15 +42,8 @@ hone_err hone_product_pack_scaled(const hone_product *p, const float *weight, si
 
 const void *hone_product_operand(const hone_product *p, size_t rows, const float *in,
                                  void *memory) {
-    hone_tile whole = {.height = rows, .rows = rows};
-    return hone_tile_operand(p, &whole, in, memory);
-}
-
-const void *hone_tile_operand(const hone_product *p, const hone_tile *tile, const float *in,
-                              void *memory) {
-    size_t height = tile->height;
-    assert(height > 0 && height % HONE_TILE_UNIT == 0 && height <= HONE_TILE_ROWS_MAX);
-    return p->calls->operand ? p->calls->operand(p, height, tile->rows, in, memory) : in;
+    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    return p->calls->operand ? p->calls->operand(p, rows, in, memory) : in;
 }
 
 const void *hone_product_rest(const hone_product *p, size_t rows, const float *in,

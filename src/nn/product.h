@@ -37,10 +37,6 @@ typedef struct hone_product hone_product;
 /* INVALID when the engine refuses the shape or has no kernels of the dtype; NOMEM. */
 HONE_NODISCARD hone_err hone_product_create(hone_dtype dtype, size_t k, size_t n,
                                             hone_product **out);
-/* The same for many rows, by less work where there is a way: in f32 its errors are a few times
- * larger, and the packed weights 7/4 times. */
-HONE_NODISCARD hone_err hone_product_create_fast(hone_dtype dtype, size_t k, size_t n,
-                                                 hone_product **out);
 void hone_product_destroy(hone_product *product);
 
 /* Size of one packed weight; allocate it aligned to 64. */
@@ -129,10 +125,6 @@ typedef struct hone_tile {
     size_t height; /* rows that products compute: a multiple of HONE_TILE_UNIT */
     size_t rows;   /* of them real */
 } hone_tile;
-
-/* The operand of a tile, whose scratch rows have no influence on the others. */
-const void *hone_tile_operand(const hone_product *product, const hone_tile *tile, const float *in,
-                              void *memory);
 
 static inline hone_tile hone_tiling_get(const hone_tiling *t, size_t index) {
     size_t first = hone_tiling_begin(t, index), end = hone_tiling_begin(t, index + 1);

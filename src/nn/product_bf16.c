@@ -35,9 +35,7 @@ static const bf16_product *cast(const hone_product *p) { return (const bf16_prod
 
 static void destroy(hone_product *base) { free(base); }
 
-static const void *operand(const hone_product *base, size_t rows, size_t real, const float *in,
-                           void *memory) {
-    (void)real;
+static const void *operand(const hone_product *base, size_t rows, const float *in, void *memory) {
     const bf16_product *p = cast(base);
     p->kernels->round(rows, base->k, p->k_padded, in, memory);
     return memory;

@@ -13,9 +13,8 @@ typedef struct hone_product_calls {
     void (*destroy)(hone_product *product);
     hone_err (*pack)(const hone_product *product, const float *weight, size_t n_stride,
                      size_t k_stride, void *packed);
-    /* Of `rows` rows, `real` of them no scratch. NULL: the operand is in. */
-    const void *(*operand)(const hone_product *product, size_t rows, size_t real, const float *in,
-                           void *memory);
+    const void *(*operand)(const hone_product *product, size_t rows, const float *in,
+                           void *memory); /* NULL: the operand is in */
     void (*run)(const hone_product *product, const void *packed, const float *bias, bool accumulate,
                 size_t rows, const void *operand, float *out, void *scratch);
     /* NULL of both: they would gain nothing */
@@ -47,23 +46,13 @@ typedef enum hone_product_kind {
 /* The better kind, which the tests hold to the same sums as the other. */
 HONE_NODISCARD hone_err hone_onednn_create(size_t k, size_t n, hone_product **out);
 
-/* Of this kind whatever runs it, for 16 heights, each `unit` rows more. */
+/* Of this kind whatever runs it. */
 HONE_NODISCARD hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n,
-                                                size_t unit, hone_product **out);
-
-/* The better kind for half of a tile: heights 4, 8, ... HONE_TILE_ROWS_MAX / 2. */
-HONE_NODISCARD hone_err hone_onednn_create_halves(size_t k, size_t n, hone_product **out);
+                                                hone_product **out);
 
 /* A height is left to one of oneDNN's reference loops: right, and 100 times slower. The product
  * is oneDNN's. */
 bool hone_onednn_is_reference(const hone_product *product);
-
-/* f32 by seven products of half the size each way (product_strassen.c), where that pays. */
-typedef struct hone_strassen_kernels hone_strassen_kernels;
-bool hone_strassen_pays(size_t k, size_t n);
-HONE_NODISCARD hone_err hone_strassen_create(size_t k, size_t n, hone_product **out);
-HONE_NODISCARD hone_err hone_strassen_create_with(const hone_strassen_kernels *kernels, size_t k,
-                                                  size_t n, hone_product **out);
 
 /* bf16 by the kernels of cpu/bf16.c, the widest or others of the tables there. */
 typedef struct hone_bf16_kernels hone_bf16_kernels;

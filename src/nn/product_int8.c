@@ -46,9 +46,7 @@ static hone_int8_rows rows_in(const int8_product *p, size_t rows, void *memory) 
     return x;
 }
 
-static const void *operand(const hone_product *base, size_t rows, size_t real, const float *in,
-                           void *memory) {
-    (void)real;
+static const void *operand(const hone_product *base, size_t rows, const float *in, void *memory) {
     const int8_product *p = cast(base);
     hone_int8_rows x = rows_in(p, rows, memory);
     p->kernels->quantise(&x, in);

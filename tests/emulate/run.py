@@ -46,7 +46,6 @@ PROGRAMS = {
     'test_bf16': ['avx512', 'avx512_bf16'],
     'test_int8': ['avx512', 'avx512_vnni'],
     'test_ops': ['avx512'],
-    'test_strassen': ['avx512'],
     'test_attention': ['avx512'],
     'test_dropout': ['avx512'],
     'test_adamw': [],

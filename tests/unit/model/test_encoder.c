@@ -309,7 +309,7 @@ static void test_model__each_dtype_keeps_its_own(void **state) {
         hone_shapes shapes;
         hone_config c;
         CHECK_OK(hone_config_load(GOLDEN("model/bert"), &c));
-        hone_err err = hone_shapes_create(&c, (hone_dtype)dtype, false, &shapes);
+        hone_err err = hone_shapes_create(&c, (hone_dtype)dtype, &shapes);
         hone_config_done(&c);
         if (hone_failed(err)) continue;
         hone_shapes_done(&shapes);

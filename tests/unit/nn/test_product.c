@@ -100,7 +100,7 @@ static void check_height(const shape *s, const hone_product *p, const void *pack
 
 static void check_kind(const shape *s, hone_product_kind kind) {
     hone_product *p = NULL;
-    CHECK_OK(hone_onednn_create_with(kind, s->k, s->n, HONE_TILE_UNIT, &p));
+    CHECK_OK(hone_onednn_create_with(kind, s->k, s->n, &p));
     assert_true(strlen(hone_product_engine(p)) > 0);
     fence packed = fence_of(hone_product_packed_bytes(p), 64);
     fence scratch = fence_of(hone_product_scratch_bytes(p), 64);
@@ -142,10 +142,9 @@ static void test_product__is_no_reference_loop_where_there_is_a_kernel(void **st
         for (size_t j = 0; j < SIZE_COUNT; j++) {
             hone_product *best = NULL, *kinds[2] = {NULL, NULL};
             CHECK_OK(hone_product_create(HONE_DTYPE_F32, SIZES[i], SIZES[j], &best));
-            CHECK_OK(hone_onednn_create_with(HONE_PRODUCT_CONVOLUTION, SIZES[i], SIZES[j],
-                                             HONE_TILE_UNIT, &kinds[0]));
-            CHECK_OK(hone_onednn_create_with(HONE_PRODUCT_MATMUL, SIZES[i], SIZES[j],
-                                             HONE_TILE_UNIT, &kinds[1]));
+            CHECK_OK(
+                hone_onednn_create_with(HONE_PRODUCT_CONVOLUTION, SIZES[i], SIZES[j], &kinds[0]));
+            CHECK_OK(hone_onednn_create_with(HONE_PRODUCT_MATMUL, SIZES[i], SIZES[j], &kinds[1]));
             bool all = hone_onednn_is_reference(kinds[0]) && hone_onednn_is_reference(kinds[1]);
             if (hone_onednn_is_reference(best) && !all)
                 fail_msg("%zu by %zu runs on %s", SIZES[i], SIZES[j], hone_product_engine(best));
@@ -160,7 +159,7 @@ static void test_product__not_a_number_stays_one(void **state) {
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
         hone_product *p = NULL;
-        CHECK_OK(hone_onednn_create_with((hone_product_kind)kind, 12, 12, HONE_TILE_UNIT, &p));
+        CHECK_OK(hone_onednn_create_with((hone_product_kind)kind, 12, 12, &p));
         fence packed = fence_of(hone_product_packed_bytes(p), 64);
         fence scratch = fence_of(hone_product_scratch_bytes(p), 64);
         float weight[12 * 12], in[8 * 12], out[8 * 12];
@@ -227,7 +226,7 @@ static void work_piece(void *ctx, size_t index, size_t worker) {
 static void check_threads(hone_product_kind kind) {
     const size_t out_count = (size_t)WORK_PIECES * WORK_ROWS * WORK_N;
     hone_product *p = NULL;
-    CHECK_OK(hone_onednn_create_with(kind, WORK_K, WORK_N, HONE_TILE_UNIT, &p));
+    CHECK_OK(hone_onednn_create_with(kind, WORK_K, WORK_N, &p));
     fence packed = fence_of(hone_product_packed_bytes(p), 64);
     float *in = new_random((WORK_ROWS + WORK_PIECES) * WORK_K, 5);
     float *weight = new_random(WORK_N * WORK_K, 6), *bias = new_random(WORK_N, 7);
