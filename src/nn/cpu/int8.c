@@ -17,16 +17,17 @@
 #define HONE_INT8_TABLE HONE_PASTE(hone_int8, HONE_ISA)
 
 /* Vectors of a panel; rows and panels of a block: as many sums as there are registers, less
- * those for the operands; groups of 4 neighbours that a step takes. */
-enum { PANEL_VECTORS = HONE_INT8_PANEL / LANES };
+ * those for the operands; groups of 4 neighbours that a step takes; lines of the cache that it
+ * asks for ahead. */
+enum { PANEL_VECTORS = HONE_INT8_PANEL / LANES, LINE = 64 };
 #if defined(__AVX512VNNI__)
-enum { ROWS = 8, PANELS = 3, GROUPS = 1 };
+enum { ROWS = 8, PANELS = 3, GROUPS = 1, FETCHES = 3 };
 #elif defined(__AVX512BW__)
-enum { ROWS = 8, PANELS = 2, GROUPS = 2 };
+enum { ROWS = 8, PANELS = 2, GROUPS = 2, FETCHES = 4 };
 #elif defined(__AVX2__)
-enum { ROWS = 3, PANELS = 1, GROUPS = 2 };
+enum { ROWS = 3, PANELS = 1, GROUPS = 2, FETCHES = 1 };
 #else
-enum { ROWS = 2, PANELS = 1, GROUPS = 1 };
+enum { ROWS = 2, PANELS = 1, GROUPS = 1, FETCHES = 1 };
 #endif
 enum { SUMS_MAX = PANELS * PANEL_VECTORS };
 
@@ -94,14 +95,27 @@ ALWAYS_INLINE void finish_vector(const int rows, const hone_int8_args *a, size_t
         finish(a, row + (size_t)i, column, sums[i * SUMS_MAX], scale, total, base);
 }
 
+/* What a block asks for: its share of the panels that come next, which few rows would else wait
+ * for, as they come from the L3. The first blocks share them out, so that they do not all ask at
+ * once; later ones ask for what is there. */
+static const char *ahead_of(const hone_int8_args *a, size_t row, size_t panel, size_t panels) {
+    size_t bytes = hone_int8_panel_bytes(a->x->k_padded);
+    size_t steps = a->x->k_padded / (4 * GROUPS), first = row / ROWS * steps * FETCHES * LINE;
+    const char *own = a->packed + panel * bytes;
+    return first < panels * bytes ? own + panels * bytes + first : own;
+}
+
 ALWAYS_INLINE void block(const int rows, const int panels, const hone_int8_args *a, size_t row,
                          size_t panel) {
     const size_t depth = a->x->k_padded, panel_bytes = hone_int8_panel_bytes(depth);
     const char *u = a->x->u + row * depth;
     const char *packed = a->packed + panel * panel_bytes;
+    const char *ahead = ahead_of(a, row, panel, (size_t)panels);
     const int vectors = panels * PANEL_VECTORS;
     veci sums[ROWS * SUMS_MAX] = {0};
     for (size_t k = 0; k < depth; k += 4 * GROUPS) {
+        for (size_t f = 0; f < FETCHES; f++)
+            __builtin_prefetch(ahead + (k / (4 * GROUPS) * FETCHES + f) * LINE);
         veci q[SUMS_MAX][GROUPS];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
