@@ -1,5 +1,5 @@
 /* data_options.h: the flags that say how to read a data file, and the reading: the same for
- * `hone train` and `hone eval`. */
+ * `hone train`, `hone eval` and `hone import`. */
 #ifndef HONE_CLI_DATA_OPTIONS_H
 #define HONE_CLI_DATA_OPTIONS_H
 

@@ -10,6 +10,7 @@
 static void print_help(const hone_usage *usage, const hone_option *options) {
     printf("usage: hone %s %s\n\n%s\n\n", usage->name, usage->usage, usage->about);
     for (const hone_option *o = options; o->name; o++) {
+        if (!o->help) continue;
         char flag[64];
         (void)snprintf(flag, sizeof flag, "--%s%s%s", o->name, o->value_name ? " " : "",
                        o->value_name ? o->value_name : "");

@@ -29,7 +29,7 @@ typedef enum hone_option_kind {
 typedef struct hone_option {
     const char *name;
     const char *value_name; /* for --help; NULL for a flag */
-    const char *help;
+    const char *help;       /* NULL: an old name, which --help leaves out */
     hone_option_kind kind;
     void *out; /* its default stays when the flag is absent */
     bool required;

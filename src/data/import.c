@@ -242,7 +242,7 @@ static hone_err parse_delimiter(const char *text, char *out) {
     return HONE_OK;
 }
 
-static hone_err find_format(const char *name, const char *delimiter, format *out) {
+static hone_err find_format(const char *name, const hone_import_options *options, format *out) {
     static const struct {
         const char *suffix;
         format format;
@@ -253,14 +253,16 @@ static hone_err find_format(const char *name, const char *delimiter, format *out
     hone_str stem = hone_str_of(name);
     if (hone_str_has_suffix(stem, HONE_S(".gz"))) stem.len -= strlen(".gz");
     *out = (format){false, 0};
-    if (delimiter) return parse_delimiter(delimiter, &out->delimiter);
+    if (options->delimiter) return parse_delimiter(options->delimiter, &out->delimiter);
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
         if (!hone_str_has_suffix(stem, hone_str_of(formats[i].suffix))) continue;
         *out = formats[i].format;
         return HONE_OK;
     }
-    return hone_err_new(HONE_E_INVALID, "'%s': its name ends in none of .jsonl, .csv, .tsv (.gz)",
-                        name);
+    const char *at = options->delimiter_at;
+    return hone_err_new(HONE_E_INVALID,
+                        "'%s': its name ends in none of .jsonl, .csv, .tsv (.gz)%s%s%s", name,
+                        at ? ", and no " : "", at ? at : "", at ? " is given" : "");
 }
 
 hone_err hone_import_bytes(hone_arena *arena, hone_str bytes, const char *name,
@@ -268,7 +270,7 @@ hone_err hone_import_bytes(hone_arena *arena, hone_str bytes, const char *name,
     format kind = {false, 0};
     hone_encoding encoding = HONE_ENCODING_ANY, found = HONE_ENCODING_UTF8;
     hone_str text = {NULL, 0};
-    HONE_TRY(find_format(name, options->delimiter, &kind));
+    HONE_TRY(find_format(name, options, &kind));
     if (options->encoding) HONE_TRY(hone_encoding_parse(options->encoding, &encoding));
     HONE_TRY(hone_source_decode(arena, bytes, name, encoding, &text, &found));
     if (is_blank(text)) return hone_err_new(HONE_E_CORRUPT, "'%s' is empty", name);
@@ -306,7 +308,7 @@ hone_err hone_import_file(hone_arena *arena, const char *path, const hone_import
                           hone_dataset *out) {
     format kind = {false, 0};
     hone_str bytes = {NULL, 0};
-    hone_err err = find_format(path, options->delimiter, &kind); /* before a long file is read */
+    hone_err err = find_format(path, options, &kind); /* before a long file is read */
     if (hone_failed(err) && !hone_file_exists(path))
         return hone_err_new(HONE_E_NOT_FOUND, "there is no file '%s'", path);
     HONE_TRY(err);

@@ -25,6 +25,7 @@ typedef struct hone_import_options {
     const char *label_column; /* NULL = "label" */
     const char *encoding;     /* hone_encoding_parse; NULL = recognise */
     const char *delimiter;    /* one ASCII character, or "tab"; NULL = as the name says */
+    const char *delimiter_at; /* where a user gives it, for messages; NULL = nowhere */
 } hone_import_options;
 
 /* Read the file at path. INVALID for options that do not fit the

@@ -196,6 +196,7 @@ hone_err hone_processing_read(hone_arena *arena, const json_t *environment, cons
     p.import.label_column = or_null(p.import.label_column);
     p.import.encoding = or_null(p.import.encoding);
     p.import.delimiter = or_null(p.import.delimiter);
+    p.import.delimiter_at = "Delimiter";
     char where[128];
     (void)snprintf(where, sizeof where, "step '%.100s'", step);
     HONE_TRY(hone_review_rules_check(&p.rules, where));

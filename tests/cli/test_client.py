@@ -364,6 +364,14 @@ class Runs(ClientCase):
         self.assertEqual((done.returncode, done.stdout), (1, ''))
         self.assertIn('step Train failed: no such base', done.stderr)
 
+    def test_show_says_why_a_step_waits(self):
+        steps = [{'StepName': 'Process', 'StepStatus': 'Succeeded', 'StartTime': 1, 'EndTime': 3.5},
+                 {'StepName': 'Train', 'StepStatus': 'Executing',
+                  'HoneProgress': {'Message': 'tries again in 30 s: the disk is full'}}]
+        done = self.ask(self.pipeline_server('Executing', [steps]), 'runs', 'show', self.ARN)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertRegex(done.stdout, r'\nTrain +Executing +tries again in 30 s: the disk is full\n')
+
     def test_bad_parameter(self):
         self.assert_fails(self.ask(self.serve({}), 'run', 'sentiment', '--param', 'Epochs'), 'NAME=VALUE')
 
@@ -464,6 +472,20 @@ class Import(ClientCase):
             done = self.ask(server, 'import', 'set one', good)
             self.assertEqual(done.stdout, 's3://hone-data/set one/good.csv  2 records, 2 labels\n')
         self.assertEqual(server.asked[-1][2], b'text,label\nfine,yes\npoor,no\n')
+
+    def test_files_are_described_as_for_train(self):
+        server = self.serve({'PUT /hone-data': b'', 'PUT /hone-data/set/odd.txt': b''})
+        flags = ('--text-column', 'body', '--label-column', 'mood', '--delimiter', ';', '--encoding', 'latin-1')
+        with tempfile.TemporaryDirectory() as folder:
+            odd = pathlib.Path(folder, 'odd.txt')
+            odd.write_bytes('mood;body\nyes;fein\nno;übel\n'.encode('latin-1'))
+            self.assert_fails(self.ask(server, 'import', 'set', odd), 'odd.txt', 'ends in none of', '--delimiter')
+            for names in (flags, ('--text', 'body', '--label', 'mood', *flags[4:])):
+                done = self.ask(server, 'import', 'set', odd, *names)
+                self.assertEqual(done.stdout, 's3://hone-data/set/odd.txt  2 records, 2 labels\n', done.stderr)
+        shown = self.ask(server, 'import', '--help').stdout
+        self.assertIn('--text-column NAME', shown)
+        self.assertNotIn('--text NAME', shown)
 
 
 if __name__ == '__main__':

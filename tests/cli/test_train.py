@@ -535,7 +535,7 @@ class BadData(TrainCase):
                                          data=self.file('a.csv', rows)), words=['a.csv', 'line 3', f"'{label}'"])
 
     def test_a_name_that_says_nothing(self):
-        self.refused('a.txt', csv(ROWS), 'ends in none of')
+        self.refused('a.txt', csv(ROWS), 'ends in none of', '--delimiter')
         self.refused('a.parquet', b'PAR1', 'ends in none of')
         self.refuses(*self.flags('--delimiter', 'ab'), words=["'ab'"])
 

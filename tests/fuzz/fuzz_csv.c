@@ -22,9 +22,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         hone_import_options options;
     } forms[] = {
         {"f.csv", {0}},
-        {"f.csv", {"0", "1", NULL, NULL}},
+        {"f.csv", {.text_column = "0", .label_column = "1"}},
         {"f.tsv", {0}},
-        {"f.txt", {"1", "0", "latin-1", ";"}},
+        {"f.txt",
+         {.text_column = "1", .label_column = "0", .encoding = "latin-1", .delimiter = ";"}},
     };
     hone_str bytes = {(const char *)data, size};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {

@@ -4,11 +4,11 @@
  *
  * A file that does not parse is refused before anything is sent: a broken line is cheaper to mend
  * here than to find in the log of a training. */
-#include "data/import.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "cli/client/verbs.h"
 #include "cli/commands.h"
+#include "cli/data_options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static hone_err check(const char *path, const hone_import_options *options, file
     hone_dataset dataset;
     hone_labels labels;
     HONE_TRY(hone_arena_create(arena_limit_bytes, &arena));
-    hone_err err = hone_import_file(arena, path, options, &dataset);
+    hone_err err = hone_data_open(arena, path, options, &dataset);
     if (!hone_failed(err)) err = hone_dataset_labels(arena, &dataset, &labels);
     if (!hone_failed(err)) *out = (file_facts){dataset.count, labels.count};
     hone_arena_destroy(arena);
@@ -84,10 +84,10 @@ static hone_err import_all(hone_verb_call *call, const file_facts *facts, json_t
 
 static hone_err import(hone_verb_call *call) {
     hone_import_options how = {0};
-    const hone_option options[] = {{"text", "COLUMN", "the column with the texts (text)",
-                                    HONE_OPT_STR, &how.text_column, false},
-                                   {"label", "COLUMN", "the column with the labels (label)",
-                                    HONE_OPT_STR, &how.label_column, false},
+    const hone_option options[] = {HONE_DATA_OPTIONS(how),
+                                   /* what the first two were called */
+                                   {"text", "NAME", NULL, HONE_OPT_STR, &how.text_column, false},
+                                   {"label", "NAME", NULL, HONE_OPT_STR, &how.label_column, false},
                                    {0}};
     file_facts facts[HONE_VERB_WORDS_MAX];
     HONE_TRY(hone_verb_begin(call, options));

@@ -227,6 +227,13 @@ static hone_err list(hone_verb_call *call) {
     return hone_columns_print(&rows, "no runs yet: hone run PIPELINE starts one");
 }
 
+/* Why a step failed, or why one at work is where it is: what its job says, or that it waits for
+ * another try and what the last one failed of. */
+static const char *why(const json_t *step) {
+    const char *failure = hone_field(step, "FailureReason");
+    return *failure ? failure : hone_field(json_object_get(step, "HoneProgress"), "Message");
+}
+
 static hone_err print_run(const hone_verb_call *call, const json_t *execution,
                           const json_t *steps) {
     static const char *const titles[] = {"STEP", "STATUS", ">SECONDS", "WHY", NULL};
@@ -244,7 +251,7 @@ static hone_err print_run(const hone_verb_call *call, const json_t *execution,
         hone_columns_cell(&rows, 0, "%s", hone_field(step, "StepName"));
         hone_columns_cell(&rows, 1, "%s", hone_field(step, "StepStatus"));
         if (end_s >= start_s && start_s > 0.0) hone_columns_cell(&rows, 2, "%.1f", end_s - start_s);
-        hone_columns_cell(&rows, 3, "%s", hone_field(step, "FailureReason"));
+        hone_columns_cell(&rows, 3, "%s", why(step));
     }
     return hone_columns_print(&rows, "no step has started");
 }
