@@ -9,7 +9,8 @@
             and the latencies of the requests that met a swap beside those that met none
     idle    processor time of a server that serves a model and is asked nothing
 
-Both servers predict with the same MiniLM; they are loaded at once and take turns, and whoever is not asked sleeps.
+Both servers predict with the same MiniLM in int8; they are loaded at once and take turns. A turn begins once both have
+stood still: the peer goes on computing for clients that have left, some seconds long after 256 of them.
 hone's clients send a bearer token: wrk cannot sign each request. The CSV has a line per turn. Run it with nothing
 else on the machine, by a Python that has boto3 (.venv-server, which `make test` fills); wrk is a Debian package."""
 import argparse
@@ -37,6 +38,7 @@ from support import Server, wait_for  # noqa: E402
 MODEL_FILES = ('config.json', 'model.safetensors', 'tokenizer.json', 'vocab.txt')
 WRK_THREADS = 1
 WARM_S = 1
+STILL_S = 0.3
 IDLE_S = 10
 TEXT = 'the movie was great and the acting never boring, a wonderful scene and a really good ending'
 # Told at the end of wrk's own report, as JSON.
@@ -84,7 +86,7 @@ class Hone:
     name = 'hone'
 
     def __init__(self, args, folder):
-        self.server = Server(args=args.serve_args).start()
+        self.server = Server(args=['--dtype', 'int8', *args.serve_args]).start()
         self.data = model_archive(args.prepared / 'models' / 'minilm')
         arn = loopkit.register(self.server, self.data)
         loopkit.deploy(self.server, arn)
@@ -112,6 +114,7 @@ class Peer:
         self.process = subprocess.Popen(
             [args.python, '-m', 'uvicorn', '--app-dir', str(args.peers), 'server_app:app', '--port', str(port),
              '--log-level', 'warning', '--no-access-log'], env=env, stdout=self.log, stderr=self.log)
+        self.pid = self.process.pid
         wait_for('answer of the peer', lambda: self.answers(port), 120)
         self.script = folder / 'peer.lua'
         self.script.write_text(post_lua(args) + DONE)
@@ -144,6 +147,21 @@ def post_lua(args):
 
 # ---- load ------------------------------------------------------------------------------------
 
+def cpu_s(pid):
+    fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def await_stillness(engines):
+    """Nobody computes any more for clients that have left: at most a clock tick of processor time each."""
+    spent = [0] * len(engines)
+    while True:
+        before, spent = spent, [cpu_s(engine.pid) for engine in engines]
+        if all(now - then <= 0.011 for then, now in zip(before, spent)):
+            return
+        time.sleep(STILL_S)
+
+
 def wrk(engine, clients, seconds):
     done = subprocess.run(['wrk', f'-t{WRK_THREADS}', f'-c{clients}', f'-d{seconds}s', '--timeout', '20s', '-s',
                            str(engine.script), engine.url], stdout=subprocess.PIPE, text=True, check=True)
@@ -167,6 +185,7 @@ def load(args, folder, rows):
         for _ in range(args.rounds):
             for clients in args.clients:
                 for engine in engines:
+                    await_stillness(engines)
                     said = wrk(engine, clients, args.seconds)
                     found.setdefault((engine.name, clients), []).append(said)
                     rows.append(('load', engine.name, clients, said['rps'], said['p50_ms'], said['p99_ms'], 0))
@@ -286,11 +305,6 @@ def swap(args, folder, rows):
 
 
 # ---- idle ------------------------------------------------------------------------------------
-
-def cpu_s(pid):
-    fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
 
 def idle(args, folder, rows):
     hone = Hone(args, folder)
