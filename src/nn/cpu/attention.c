@@ -72,6 +72,17 @@ static void multiply(size_t rows, size_t columns, size_t depth, operand a, const
     }
 }
 
+/* LANES rows of x at k turned, into a panel; rows beyond the end are 0. */
+ALWAYS_INLINE void pack_block(float *to, const float *from, size_t stride, size_t rows) {
+    vec block[LANES];
+    for (size_t j = 0; j < LANES; j++) {
+        block[j] = j < rows ? vec_load(from + j * stride) : (vec){0};
+        __builtin_prefetch(from + (j + LANES) * stride);
+    }
+    vec_transpose(block);
+    for (size_t j = 0; j < LANES; j++) vec_store(to + j * PANEL, block[j]);
+}
+
 /* x[rows, dim] as B with a column per row of x (its transpose): depth dim. A block of LANES rows
  * and dimensions is turned at a time. */
 static void pack_rows(float *panels, const float *x, size_t stride, size_t rows, size_t dim) {
@@ -79,15 +90,10 @@ static void pack_rows(float *panels, const float *x, size_t stride, size_t rows,
         float *to = panels + first / PANEL * PANEL * dim + first % PANEL;
         const float *from = x + first * stride;
         size_t some = first < rows ? rows - first : 0, k = 0;
-        for (; k + LANES <= dim && some >= LANES; k += LANES) {
-            vec block[LANES];
-            for (size_t j = 0; j < LANES; j++) {
-                block[j] = vec_load(from + j * stride + k);
-                __builtin_prefetch(from + (j + LANES) * stride + k);
-            }
-            vec_transpose(block);
-            for (size_t j = 0; j < LANES; j++) vec_store(to + (k + j) * PANEL, block[j]);
-        }
+        if (some >= LANES)
+            for (; k + LANES <= dim; k += LANES)
+                pack_block(to + k * PANEL, from + k, stride, LANES);
+        for (; k + LANES <= dim; k += LANES) pack_block(to + k * PANEL, from + k, stride, some);
         for (; k < dim; k++)
             for (size_t j = 0; j < LANES; j++)
                 to[k * PANEL + j] = j < some ? from[j * stride + k] : 0.0F;
@@ -101,8 +107,14 @@ static void pack_dims(float *panels, const float *x, size_t stride, size_t rows,
         size_t wide = dim - d < PANEL ? dim - d : PANEL;
         for (size_t r = 0; r < rows; r++) {
             float *to = panel + r * PANEL;
-            if (wide < PANEL) memset(to, 0, PANEL * sizeof *to);
-            memcpy(to, x + r * stride + d, wide * sizeof *to);
+            const float *from = x + r * stride + d;
+            if (wide == PANEL) {
+                vec_store(to, vec_load(from));
+                vec_store(to + LANES, vec_load(from + LANES));
+                continue;
+            }
+            memset(to, 0, PANEL * sizeof *to);
+            memcpy(to, from, wide * sizeof *to);
         }
     }
 }

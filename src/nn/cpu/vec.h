@@ -119,8 +119,8 @@ ALWAYS_INLINE void vec_transpose(vec *v) {
  *     e^r = 1 + r + r^2/2 + ... + r^7/7!   on |r| <= 0.35 */
 ALWAYS_INLINE vec vec_exp(vec x) {
     const float round_to_integer = 12582912.0F; /* 1.5 * 2^23: adding it drops the fraction */
-    x = vec_select(x > 88.0F, vec_all(88.0F), x);
-    x = vec_select(x < -87.0F, vec_all(-87.0F), x);
+    x = vec_min(vec_all(88.0F), x);             /* what is not a number stays so */
+    x = vec_max(vec_all(-87.0F), x);
     vec n = (x * 1.44269504F + round_to_integer) - round_to_integer;
     vec r = x - n * 0.693359375F;
     r = r + n * 2.12194440e-4F; /* 0.693359375 - ln 2 */
