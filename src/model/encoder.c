@@ -326,8 +326,9 @@ static void head_tile(void *ctx, size_t index, size_t worker) {
 }
 
 /* All rows at once: at most HONE_TILE_ROWS_MAX. */
-static hone_tile one_tile(size_t rows) {
-    return (hone_tile){.height = hone_padded_rows(rows), .rows = rows};
+static hone_tile one_tile(const hone_pass *pass, size_t rows) {
+    return (hone_tile){.height = hone_product_height(pass->weights->shapes->square, rows),
+                       .rows = rows};
 }
 
 static void run_tiles(phase *ph, size_t rows, hone_pool_fn *fn) {
@@ -350,7 +351,7 @@ static void few_project_piece(void *ctx, size_t index, size_t worker) {
     hone_tile t = ph->tile;
     const void *operand = ph->operand;
     if (which[index].slot == HONE_PACK_Q && hone_pass_is_compact(pass, ph->layer)) {
-        t = one_tile(pass->batch->sequences);
+        t = one_tile(pass, pass->batch->sequences);
         gather_rows(ph, &t);
         operand = hone_product_operand(w->shapes->square, t.height, pass->acts->gathered,
                                        s.between);
@@ -396,12 +397,12 @@ static void few_layer(phase *ph) {
     const hone_layer_acts *a = &pass->acts->layers[ph->layer];
     hone_tile_scratch s = hone_tile_scratch_of(pass, 0);
     bool compact = hone_pass_is_compact(pass, ph->layer), last = ph->layer + 1 == pass->layers;
-    ph->tile = one_tile(pass->batch->tokens);
+    ph->tile = one_tile(pass, pass->batch->tokens);
     ph->operand = hone_product_operand(w->shapes->square, ph->tile.height, a->x, s.in);
     hone_pool_run(pass->pool, 3, few_project_piece, ph);
     hone_pool_run(pass->pool, pass->batch->sequences * w->config->heads, attention_piece, ph);
 
-    if (compact) ph->tile = one_tile(pass->batch->sequences);
+    if (compact) ph->tile = one_tile(pass, pass->batch->sequences);
     const hone_tile *t = &ph->tile;
     const void *ctx = hone_product_operand(w->shapes->square, t->height, a->ctx, s.in);
     if (hone_product_has_parts(w->shapes->square)) {
@@ -423,7 +424,7 @@ static void few_layer(phase *ph) {
 }
 
 static void forward_few(const hone_pass *pass) {
-    phase ph = {.pass = pass, .tile = one_tile(pass->batch->tokens)};
+    phase ph = {.pass = pass, .tile = one_tile(pass, pass->batch->tokens)};
     embed(pass, &ph.tile);
     for (ph.layer = 0; ph.layer < pass->layers; ph.layer++) few_layer(&ph);
     if (pass->first_only) run_tiles(&ph, pass->batch->sequences, head_tile);

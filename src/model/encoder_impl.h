@@ -11,7 +11,8 @@
  * gradients for a sixth less work in six layers.
  *
  * A few rows are bound by reading the weights, which every tile would do anew. So up to
- * HONE_FEW_ROWS of them, where nothing is kept, are one tile, and what is shared out is its
+ * HONE_FEW_ROWS of them, where nothing is kept, are one tile, no higher than the dtype's products
+ * need (the last layer's often has one row), and what is shared out is its
  * products: q, k and v, the output projection's columns where the dtype can, then the chunks of
  * the feed-forward layer, whose sums are added in order.
  *

@@ -251,7 +251,7 @@ hone_err hone_onednn_create_with(hone_product_kind kind, size_t k, size_t n, hon
     HONE_TRY(start());
     onednn_product *p = calloc(1, sizeof *p);
     if (!p) return hone_err_new(HONE_E_NOMEM, "no memory for a product");
-    p->base = (hone_product){.calls = &calls, .k = k, .n = n};
+    p->base = (hone_product){.calls = &calls, .k = k, .n = n, .rows_unit = HONE_TILE_UNIT};
     p->is_matmul = kind == HONE_PRODUCT_MATMUL;
     p->zero_bias = calloc(n, sizeof *p->zero_bias);
     dnnl_status_t status = p->zero_bias ? make_all(p) : dnnl_out_of_memory;

@@ -23,6 +23,10 @@ void hone_product_destroy(hone_product *p) {
 size_t hone_product_packed_bytes(const hone_product *p) { return p->packed_bytes; }
 size_t hone_product_scratch_bytes(const hone_product *p) { return p->scratch_bytes; }
 size_t hone_product_operand_bytes(const hone_product *p) { return p->operand_bytes; }
+size_t hone_product_height(const hone_product *p, size_t rows) {
+    return (rows + p->rows_unit - 1) / p->rows_unit * p->rows_unit;
+}
+
 const char *hone_product_engine(const hone_product *p) { return p->engine; }
 uint64_t hone_product_layout(const hone_product *p) { return p->layout; }
 
@@ -42,13 +46,13 @@ hone_err hone_product_pack_scaled(const hone_product *p, const float *weight, si
 
 const void *hone_product_operand(const hone_product *p, size_t rows, const float *in,
                                  void *memory) {
-    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    assert(rows > 0 && rows % p->rows_unit == 0 && rows <= HONE_TILE_ROWS_MAX);
     return p->calls->operand ? p->calls->operand(p, rows, in, memory) : in;
 }
 
 const void *hone_product_rest(const hone_product *p, size_t rows, const float *in,
                               const void *operand, void *memory) {
-    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    assert(rows > 0 && rows % p->rows_unit == 0 && rows <= HONE_TILE_ROWS_MAX);
     return p->calls->rest ? p->calls->rest(p, rows, in, operand, memory) : NULL;
 }
 
@@ -59,12 +63,12 @@ void hone_product_run_part(const hone_product *p, const void *packed, const floa
                            size_t part, size_t parts) {
     assert(hone_product_has_parts(p));
     assert(part < parts);
-    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    assert(rows > 0 && rows % p->rows_unit == 0 && rows <= HONE_TILE_ROWS_MAX);
     p->calls->run_part(p, packed, bias, accumulate, rows, operand, out, part, parts);
 }
 
 void hone_product_run(const hone_product *p, const void *packed, const float *bias, bool accumulate,
                       size_t rows, const void *operand, float *out, void *scratch) {
-    assert(rows > 0 && rows % HONE_TILE_UNIT == 0 && rows <= HONE_TILE_ROWS_MAX);
+    assert(rows > 0 && rows % p->rows_unit == 0 && rows <= HONE_TILE_ROWS_MAX);
     p->calls->run(p, packed, bias, accumulate, rows, operand, out, scratch);
 }

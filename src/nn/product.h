@@ -5,7 +5,8 @@
  * A product is a shape and a dtype; any number of weights of that shape are packed for it into
  * memory of the caller. Rows come in tiles of 8, 16, ... 128: the height of each is fixed here
  * so that everything the engine needs is made at load, and so that a result never depends on
- * how many threads share the tiles. A tile that is not full computes up to 7 scratch rows.
+ * how many threads share the tiles. A tile that is not full computes up to 7 scratch rows;
+ * hone_product_height says where an engine of ours needs fewer.
  *
  * What is multiplied is the operand: `in` as the dtype has it, made once and used with as many
  * weights as there are.
@@ -65,9 +66,13 @@ size_t hone_product_scratch_bytes(const hone_product *product);
 /* Size of the operand of HONE_TILE_ROWS_MAX rows; 0 where it is `in` itself. */
 size_t hone_product_operand_bytes(const hone_product *product);
 
+/* The fewest rows that a product computes to have `rows`: no more than the next multiple of
+ * HONE_TILE_UNIT, and fewer where its kernels can. */
+size_t hone_product_height(const hone_product *product, size_t rows);
+
 /* in[rows, k], contiguous, as this product multiplies it, in memory or in place: it lives as
  * long as both. Of use to every product of the same dtype and k.
- *   rows    a multiple of HONE_TILE_UNIT up to HONE_TILE_ROWS_MAX
+ *   rows    some hone_product_height up to HONE_TILE_ROWS_MAX
  *   memory  hone_product_operand_bytes, aligned to 64 */
 const void *hone_product_operand(const hone_product *product, size_t rows, const float *in,
                                  void *memory);

@@ -76,7 +76,7 @@ hone_err hone_bf16_create_with(const hone_bf16_kernels *kernels, size_t k, size_
     p->k_padded = hone_bf16_padded(k);
     p->panels = (n + kernels->panel - 1) / kernels->panel;
     p->kernels = kernels;
-    p->base = (hone_product){.calls = &calls, .k = k, .n = n};
+    p->base = (hone_product){.calls = &calls, .k = k, .n = n, .rows_unit = HONE_TILE_UNIT};
     size_t packed = p->panels * p->k_padded * kernels->panel * sizeof(uint16_t);
     size_t operand_bytes = HONE_TILE_ROWS_MAX * p->k_padded * sizeof(float);
     p->base.packed_bytes = hone_heap_rounded(packed);

@@ -30,6 +30,7 @@ typedef struct hone_product_calls {
 struct hone_product {
     const hone_product_calls *calls;
     size_t k, n;
+    size_t rows_unit;    /* rows come in multiples of it, up to HONE_TILE_UNIT itself */
     size_t packed_bytes; /* a multiple of 64 */
     size_t scratch_bytes;
     size_t operand_bytes; /* a multiple of 64 */

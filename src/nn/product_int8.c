@@ -168,7 +168,7 @@ hone_err hone_int8_create_with(const hone_int8_kernels *kernels, size_t k, size_
     p->k_padded = hone_int8_padded(k);
     p->panels = (n + HONE_INT8_PANEL - 1) / HONE_INT8_PANEL;
     p->kernels = kernels;
-    p->base = (hone_product){.calls = &calls, .k = k, .n = n};
+    p->base = (hone_product){.calls = &calls, .k = k, .n = n, .rows_unit = HONE_INT8_ROWS_UNIT};
     p->base.packed_bytes = p->panels * hone_int8_panel_bytes(p->k_padded);
     p->base.operand_bytes = hone_heap_rounded(HONE_TILE_ROWS_MAX * p->k_padded) +
                             2 * HONE_TILE_ROWS_MAX * sizeof(float);

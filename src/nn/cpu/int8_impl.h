@@ -34,6 +34,7 @@
 enum {
     HONE_INT8_PANEL = 16, /* columns */
     HONE_INT8_DEPTH = 16, /* k is padded to a multiple */
+    HONE_INT8_ROWS_UNIT = 2,
     HONE_INT8_ROW_MAX = 255,
     HONE_INT8_WEIGHT_MAX = 127,
     HONE_INT8_GROUP_MAX = 126, /* before rounding, which adds 2 at most: 128 * 255 < 2^15 */
