@@ -160,6 +160,13 @@ class Models(ClientCase):
         self.assertRegex(done.stdout,
                          r'^GROUP +VERSION +STATUS .*\nsentiment +1 +Approved +83\.5 % +2026-11-24 06:00:00')
 
+    def test_show_rounds_figures(self):
+        server = self.serve({'ListModelPackages': versions('Approved'), 'DescribeModelPackage': {
+            'HoneMetrics': {'accuracy': 0.82386363636363635, 'count': 176}, 'HoneLineage': {'learning_rate': 5.0000000000000002e-5}}})
+        shown = self.ask(server, 'models', 'show', 'sentiment').stdout
+        self.assertEqual(shown, 'HoneMetrics.accuracy = 0.823864\nHoneMetrics.count = 176\n'
+                                'HoneLineage.learning_rate = 5e-5\n')
+
     def test_control_characters_do_not_reach_the_terminal(self):
         evil = versions('Approved')
         evil['ModelPackageSummaryList'][0]['ModelPackageDescription'] = '\x1b]0;owned\x07\nline'

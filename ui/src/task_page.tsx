@@ -114,7 +114,7 @@ function Timer(props: { seat: Seat }) {
   const left = limit - spent;
   return (
     <span class={`timer ${left < 60 ? 'bad' : ''}`} role="timer" aria-label="Task time">
-      {clock(Math.min(spent, limit))} <span class="mute">of {Math.round(limit / 6) / 10} Min</span>
+      {clock(Math.min(spent, limit))} <span class="mute">of {Math.round(limit / 6) / 10} min</span>
     </span>
   );
 }

@@ -88,6 +88,9 @@ static hone_err list(hone_verb_call *call) {
 
 /* ---- show ---- */
 
+/* Digits of a figure: of 0.82386363636363635 the last ten say nothing. --json has them all. */
+enum { DIGITS = 6 };
+
 /* Nested members as "a.b = value" lines: all that is known, whatever the server tells. */
 static void print_members(const char *prefix, json_t *value) {
     const char *key = NULL;
@@ -111,7 +114,9 @@ static void print_members(const char *prefix, json_t *value) {
         printf("%s = %s\n", prefix, when);
     } else {
         printf("%s = ", prefix);
-        (void)json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* main checks */
+        /* main checks stdout */
+        (void)json_dumpf(value, stdout,
+                         JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(DIGITS));
         putchar('\n');
     }
 }
