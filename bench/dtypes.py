@@ -4,6 +4,8 @@
     WORK/<task>/<model> x texts x --dtype -> predictions -> one line of RESULTS --table--> markdown
 
     dtypes.py --model WORK/sst2/hone-1 [...]     each on its task's texts, what RESULTS lacks
+    dtypes.py --model WORK/sst2/hone-1 --peer ort --python VENV/bin/python --texts judged
+                                                 the same with the int8 of another engine
     dtypes.py --train 3200 --base DIR            accuracy.py's recipe in fp32 and in bf16, 3 seeds, on so
                                                  many phrases of SST-2; judged in the dtype of training
     dtypes.py --table                            RESULTS as markdown, the end of bench/ACCURACY.md
@@ -27,8 +29,11 @@ import time
 
 import accuracy
 from accuracy import ROOT, commit, machine, read_results, say
+from compare import Peer
 
 DTYPES = ['bf16', 'int8']
+PEERS = {'ort': 'ONNX Runtime', 'ct2': 'CTranslate2', 'ov': 'OpenVINO'}
+PEER_BATCH = 32
 OTHER_REVIEWS = 2000
 
 
@@ -100,12 +105,58 @@ def compare(found, reference, labels):
                                 for a, b in zip(f['logits'], r['logits'])), 5))
 
 
+def peer_forms(args, model):
+    """The model as every engine reads it: (folder of folders, the one of these)."""
+    forms = args.work / 'peers' / model.parent.name / model.name
+    subprocess.run([args.python, str(ROOT / 'bench' / 'prepare.py'), str(forms), str(model)], check=True)
+    return forms, next(forms.glob('*/config.json')).parent.name
+
+
+def predict_peer(args, engine, model, path, length):
+    """In batches of texts of like lengths, as an engine that pads has it best."""
+    forms, name = peer_forms(args, model)
+    done = subprocess.run(list(map(str, [args.hone, 'tokenize', '--model', model, '--jsonl', '--max-length', length,
+                                         path])), stdout=subprocess.PIPE, text=True, check=True)
+    ids = [json.loads(line)['ids'] for line in done.stdout.splitlines()]
+    order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
+    id2label = json.loads((model / 'config.json').read_text())['id2label']
+    found = [None] * len(ids)
+    with (forms / f'{engine}.log').open('w') as log:
+        settings = argparse.Namespace(python=args.python, models=forms, log=log)
+        peer = Peer(settings, engine, ('infer', name, 'int8', args.threads))
+        peer.ready()
+        for begin in range(0, len(order), PEER_BATCH):
+            batch = order[begin:begin + PEER_BATCH]
+            for at, logits in zip(batch, peer.logits([ids[at] for at in batch])):
+                label = max(range(len(logits)), key=logits.__getitem__)
+                found[at] = {'label': id2label[str(label)], 'logits': logits}
+        peer.close()
+    return found, peer.version
+
+
+def do_peer(args, engine, model, which):
+    task, name = model.parent.name, f'{model.parent.name}/{model.name}'
+    key = dict(model=name, texts_of=which, dtype='int8', engine=engine)
+    if any(key.items() <= row.items() for row in read_results(args.results)):
+        return
+    path, length = texts_of(args, task, which), accuracy.MAX_LENGTH[task]
+    labels = [str(json.loads(line)['label']) for line in path.open(encoding='utf-8')]
+    found, version = predict_peer(args, engine, model, path, length)
+    row = dict(**key, version=version, task=task,
+               **compare(found, predict_f32(args, model, which, path, length), labels), machine=machine(),
+               ended=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
+    with args.results.open('a') as out:
+        out.write(json.dumps(row) + '\n')
+    say(f'{name} {which} int8 of {version}: accuracy {row["accuracy"]:.4f} (fp32 {row["accuracy_f32"]:.4f}), equal '
+        f'{row["equal"]:.4f}, shift {row["shift"]}')
+
+
 def do_model(args, model, which):
     task = model.parent.name
     name = f'{task}/{model.name}'
     missing = [dtype for dtype in args.dtype or DTYPES
                if not any((row.get('model'), row.get('texts_of'), row['dtype']) == (name, which, dtype)
-                          for row in read_results(args.results))]
+                          for row in read_results(args.results) if 'engine' not in row)]
     if not missing:
         return
     path, length = texts_of(args, task, which), accuracy.MAX_LENGTH[task]
@@ -150,7 +201,7 @@ def do_training(args, seed, dtype):
 
 def print_table(results):
     trained = [row for row in read_results(results) if 'trained' in row]
-    rows = [row for row in read_results(results) if 'trained' not in row]
+    rows = [row for row in read_results(results) if 'trained' not in row and 'engine' not in row]
     keys = sorted({(row['task'], row['texts_of'], row['layout'], row['model']) for row in rows})
     print('''
 ## bf16 and int8, beside fp32
@@ -172,8 +223,29 @@ get fp32's label.
             cells += [f'{100 * row["accuracy"]:.2f} %', f'{100 * row["equal"]:.2f} %'] if row else ['', '']
         print(f'| {task} | {one["texts"]:,} {which} | {layout} | {model.split("/")[1]} '
               f'| {100 * one["accuracy_f32"]:.2f} % | ' + ' | '.join(cells) + ' |')
+    print_peers(rows, [row for row in read_results(results) if 'engine' in row])
     for count in sorted({row['trained'] for row in trained}):
         print_trained(count, [row for row in trained if row['trained'] == count])
+
+
+def print_peers(rows, theirs):
+    print('''
+## int8, beside other engines
+
+The same fp32 models by the engines that `bench/SPEED.md` is measured against, each in the int8 that is timed there
+(`bench/prepare.py`); OpenVINO's is calibrated on random tokens. Accuracy, the share of texts
+with fp32's label, and the largest shift of a logit.
+''')
+    print('| task | texts | model | fp32 | hone | ' + ' | '.join(PEERS.values()) + ' |')
+    print('|---' * (5 + len(PEERS)) + '|')
+    for model, which in sorted({(row['model'], row['texts_of']) for row in theirs}):
+        mine = {row.get('engine', 'hone'): row for row in rows + theirs
+                if (row['model'], row['texts_of'], row['dtype']) == (model, which, 'int8')}
+        cells = [f'{100 * row["accuracy"]:.2f} %, {100 * row["equal"]:.2f} %, {row["shift"]:.2f}' if row else ''
+                 for row in map(mine.get, ('hone', *PEERS))]
+        one = next(iter(mine.values()))
+        print(f'| {one["task"]} | {one["texts"]:,} {which} | {model.split("/")[1]} | {100 * one["accuracy_f32"]:.2f} % | '
+              + ' | '.join(cells) + ' |')
 
 
 def print_trained(count, rows):
@@ -202,6 +274,8 @@ def main():
     parser.add_argument('--model', type=path, action='append', default=[])
     parser.add_argument('--texts', choices=['judged', 'others'], action='append')
     parser.add_argument('--dtype', choices=DTYPES, action='append')
+    parser.add_argument('--peer', choices=PEERS, action='append', default=[], help='its int8, too')
+    parser.add_argument('--python', default=sys.executable, help='with the peers installed')
     parser.add_argument('--train', type=int, metavar='N', help='fine-tune on the first N phrases of SST-2')
     parser.add_argument('--base', type=path, default=accuracy.default_base(), help='to fine-tune')
     parser.add_argument('--seed', type=int, action='append')
@@ -220,6 +294,8 @@ def main():
     for model in args.model:
         for which in args.texts or ['judged', 'others']:
             do_model(args, model, which)
+            for engine in args.peer:
+                do_peer(args, engine, model, which)
 
 
 if __name__ == '__main__':

