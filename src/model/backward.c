@@ -516,7 +516,7 @@ static void pooler_tile(void *ctx, size_t index, size_t worker) {
     size_t at = t.first * ph->b->pass->weights->config->hidden;
     hone_tile_scratch s = hone_tile_scratch_of(ph->b->pass, worker);
     const hone_product *pool = ph->b->pass->weights->shapes->pool;
-    hone_product_run(pool, hone_packing_get_pool(ph->b->transposed), NULL, false, t.height,
+    hone_product_run(pool, hone_packing_get_pool(ph->b->transposed, 0), NULL, false, t.height,
                      hone_product_operand(pool, t.height, ph->s->dpooled + at, s.in),
                      ph->s->dfirst + at, s.product);
 }

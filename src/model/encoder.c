@@ -294,9 +294,31 @@ static void layer_tile(void *ctx, size_t index, size_t worker) {
     if (!last && !ph->again) project_qkv(pass, ph->layer + 1, &t, &s);
 }
 
-/* logits = classifier(dropout(activation(pooler(first token)))). BERT's activation is tanh,
- * DistilBERT's relu. */
-static void head_tile(void *ctx, size_t index, size_t worker) {
+/* pooled = activation(pooler(first token)): a tile, or a part of its columns. BERT's activation is
+ * tanh, DistilBERT's relu. */
+static void pool_piece(void *ctx, size_t index, size_t worker) {
+    const phase *ph = ctx;
+    const hone_pass *pass = ph->pass;
+    const hone_weights *w = pass->weights;
+    size_t parts = w->shapes->pool_parts, part = index % parts;
+    size_t hidden = w->config->hidden, columns = hidden / parts;
+    hone_tile t = hone_tiling_get(&ph->tiling, index / parts);
+    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
+    const float *x = pass->acts->out + t.first * hidden;
+    float *pooled = pass->acts->pooled + t.first * hidden + part * columns;
+    hone_product_run(w->shapes->pool, hone_packing_get_pool(w->packing, part),
+                     w->plain[hone_params_head(w->params, HONE_POOL_B)] + part * columns, false,
+                     t.height, hone_product_operand(w->shapes->pool, t.height, x, s.in), s.a,
+                     s.product);
+    for (size_t i = 0; i < t.rows; i++)
+        for (size_t j = 0; j < columns; j++) {
+            float y = s.a[i * columns + j];
+            pooled[i * hidden + j] = w->config->family == HONE_BERT ? tanhf(y) : fmaxf(y, 0.0F);
+        }
+}
+
+/* logits = classifier(dropout(pooled)) */
+static void classify_tile(void *ctx, size_t index, size_t worker) {
     const phase *ph = ctx;
     const hone_pass *pass = ph->pass;
     const hone_weights *w = pass->weights;
@@ -306,13 +328,7 @@ static void head_tile(void *ctx, size_t index, size_t worker) {
     hone_tile t = hone_tiling_get(&ph->tiling, index);
     size_t at = t.first * c->hidden;
     float *pooled = pass->acts->pooled + at;
-    hone_tile_scratch s = hone_tile_scratch_of(pass, worker);
-    hone_product_run(w->shapes->pool, hone_packing_get_pool(w->packing),
-                     w->plain[hone_params_head(w->params, HONE_POOL_B)], false, t.height,
-                     hone_product_operand(w->shapes->pool, t.height, pass->acts->out + at, s.in),
-                     pooled, s.product);
-    for (size_t i = 0; i < t.rows * c->hidden; i++)
-        pooled[i] = c->family == HONE_BERT ? tanhf(pooled[i]) : fmaxf(pooled[i], 0.0F);
+    (void)worker;
     if (pass->acts->pooled_in)
         memcpy(pass->acts->pooled_in + at, pooled, t.rows * c->hidden * sizeof *pooled);
     hone_drop storage;
@@ -334,6 +350,13 @@ static hone_tile one_tile(const hone_pass *pass, size_t rows) {
 static void run_tiles(phase *ph, size_t rows, hone_pool_fn *fn) {
     ph->tiling = hone_tiling_of(rows);
     hone_pool_run(ph->pass->pool, ph->tiling.tiles, fn, ph);
+}
+
+static void run_head(phase *ph) {
+    ph->tiling = hone_tiling_of(ph->pass->batch->sequences);
+    hone_pool_run(ph->pass->pool, ph->tiling.tiles * ph->pass->weights->shapes->pool_parts,
+                  pool_piece, ph);
+    hone_pool_run(ph->pass->pool, ph->tiling.tiles, classify_tile, ph);
 }
 
 /* k, v or q of a few rows. */
@@ -427,7 +450,7 @@ static void forward_few(const hone_pass *pass) {
     phase ph = {.pass = pass, .tile = one_tile(pass, pass->batch->tokens)};
     embed(pass, &ph.tile);
     for (ph.layer = 0; ph.layer < pass->layers; ph.layer++) few_layer(&ph);
-    if (pass->first_only) run_tiles(&ph, pass->batch->sequences, head_tile);
+    if (pass->first_only) run_head(&ph);
 }
 
 void hone_pass_forward(const hone_pass *pass) {
@@ -447,7 +470,7 @@ void hone_pass_forward(const hone_pass *pass) {
                       &ph);
         run_tiles(&ph, compact ? batch->sequences : batch->tokens, layer_tile);
     }
-    if (pass->first_only) run_tiles(&ph, batch->sequences, head_tile);
+    if (pass->first_only) run_head(&ph);
 }
 
 /* q, k and v of a layer from its input alone. */

@@ -36,14 +36,16 @@
 
 enum {
     HONE_CHUNKS_MAX = 16,
-    HONE_FEW_ROWS = 64, /* up to here the weights are shared out instead of the rows */
+    HONE_FEW_ROWS = 64,  /* up to here the weights are shared out instead of the rows */
+    HONE_POOL_PARTS = 2, /* of the pooler's columns, where it is a product of its own */
 };
 
 /* The products of a network: hidden -> hidden, hidden -> chunk, chunk -> hidden. */
 typedef struct hone_shapes {
     size_t chunks, chunk;             /* chunks * chunk == intermediate */
     hone_product *square, *up, *down; /* up and down are square itself when chunk == hidden */
-    hone_product *pool;               /* square itself; in int8, one in f32 */
+    hone_product *pool; /* square itself; in int8, in f32 and of pool_parts parts of the columns */
+    size_t pool_parts;
 } hone_shapes;
 
 HONE_NODISCARD hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype,
@@ -101,7 +103,7 @@ HONE_NODISCARD hone_err hone_packing_refill(hone_packing *packing, const hone_pa
 static inline bool hone_packing_is_by_layer(const hone_packing *p) { return p->places < p->layers; }
 
 const void *hone_packing_get(const hone_packing *packing, size_t layer, size_t slot);
-const void *hone_packing_get_pool(const hone_packing *packing);
+const void *hone_packing_get_pool(const hone_packing *packing, size_t part);
 
 /* What a forward pass reads. */
 typedef struct hone_weights {

@@ -12,9 +12,11 @@
 
 hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, hone_shapes *out) {
     size_t hidden = config->hidden, wide = config->intermediate;
-    hone_shapes s = {.chunks = 1, .chunk = wide};
-    if (wide % hidden == 0 && wide / hidden <= HONE_CHUNKS_MAX)
-        s = (hone_shapes){.chunks = wide / hidden, .chunk = hidden};
+    hone_shapes s = {.chunks = 1, .chunk = wide, .pool_parts = 1};
+    if (wide % hidden == 0 && wide / hidden <= HONE_CHUNKS_MAX) {
+        s.chunks = wide / hidden;
+        s.chunk = hidden;
+    }
     hone_err err = hone_product_create(dtype, hidden, hidden, &s.square);
     if (!hone_failed(err)) {
         s.up = s.down = s.pool = s.square;
@@ -23,10 +25,12 @@ hone_err hone_shapes_create(const hone_config *config, hone_dtype dtype, hone_sh
             err = hone_product_create(dtype, hidden, s.chunk, &s.up);
             if (!hone_failed(err)) err = hone_product_create(dtype, s.chunk, hidden, &s.down);
         }
-        /* One row a sequence, and the last thing before the answer: not the place to save. */
+        /* One row a sequence, and the last thing before the answer: not the place to save. But of
+         * four times the bytes, which a core alone would take long to read for a few rows. */
         if (!hone_failed(err) && dtype == HONE_DTYPE_INT8) {
             s.pool = NULL;
-            err = hone_product_create(HONE_DTYPE_F32, hidden, hidden, &s.pool);
+            if (hidden % HONE_POOL_PARTS == 0) s.pool_parts = HONE_POOL_PARTS;
+            err = hone_product_create(HONE_DTYPE_F32, hidden, hidden / s.pool_parts, &s.pool);
         }
     }
     if (hone_failed(err))
@@ -93,7 +97,8 @@ void hone_packing_lay_out(const hone_config *config, const hone_shapes *shapes, 
     p.square_bytes = hone_product_packed_bytes(shapes->square);
     p.up_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP));
     p.down_bytes = hone_product_packed_bytes(slot_product(&p, HONE_PACK_UP + shapes->chunks));
-    p.total_bytes = places * slot_offset(&p, p.slots) + hone_product_packed_bytes(shapes->pool);
+    p.total_bytes = places * slot_offset(&p, p.slots) +
+                    shapes->pool_parts * hone_product_packed_bytes(shapes->pool);
     *out = p;
 }
 
@@ -129,7 +134,9 @@ const void *hone_packing_get(const hone_packing *p, size_t layer, size_t slot) {
     return p->at + offset_of(p, layer, slot);
 }
 
-const void *hone_packing_get_pool(const hone_packing *p) { return p->at + pool_offset(p); }
+const void *hone_packing_get_pool(const hone_packing *p, size_t part) {
+    return p->at + pool_offset(p) + part * hone_product_packed_bytes(p->shapes->pool);
+}
 
 typedef struct fill {
     const hone_packing *packing;
@@ -143,6 +150,20 @@ static hone_err fill_square(const hone_packing *p, const hone_product *product, 
                             size_t hidden, void *to) {
     size_t n_stride = p->transposed ? 1 : hidden, k_stride = p->transposed ? hidden : 1;
     return hone_product_pack(product, weight, n_stride, k_stride, to);
+}
+
+/* The pooler: its columns in parts are rows of W [hidden, hidden]. */
+static hone_err fill_pool(const fill *f) {
+    const hone_packing *p = f->packing;
+    const hone_product *product = p->shapes->pool;
+    size_t pool = hone_params_head(f->params, HONE_POOL_W), parts = p->shapes->pool_parts;
+    size_t hidden = (size_t)f->params->items[pool].dims[1];
+    char *to = p->memory + pool_offset(p);
+    assert(parts == 1 || !p->transposed);
+    for (size_t part = 0; part < parts; part++, to += hone_product_packed_bytes(product))
+        HONE_TRY(
+            fill_square(p, product, f->plain[pool] + part * (hidden / parts) * hidden, hidden, to));
+    return HONE_OK;
 }
 
 static hone_err fill_slot(const fill *f, size_t layer, size_t slot) {
@@ -191,10 +212,8 @@ static void fill_piece(void *ctx, size_t index, size_t worker) {
     const hone_packing *p = f->packing;
     (void)worker;
     hone_err err = HONE_OK;
-    if (index == pieces_of(f)) { /* the pooler */
-        size_t pool = hone_params_head(f->params, HONE_POOL_W);
-        size_t hidden = (size_t)f->params->items[pool].dims[1];
-        err = fill_square(p, p->shapes->pool, f->plain[pool], hidden, p->memory + pool_offset(p));
+    if (index == pieces_of(f)) {
+        err = fill_pool(f);
     } else if (is_wanted(f, index)) {
         err = fill_slot(f, f->which.first_layer + index / p->slots, index % p->slots);
     }
