@@ -23,6 +23,7 @@ import contextlib
 import fcntl
 import gzip
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -81,6 +82,7 @@ def make_imdb(data):
 
 def write_rows(path, rows):
     """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f'.{os.getpid()}')
     with part.open('w', encoding='utf-8') as out:
         for text, label in rows:
@@ -98,6 +100,16 @@ def prepare(task, data, work):
     for path, rows in zip(paths, {'sst2': make_sst2, 'imdb': make_imdb}[task](data)):
         write_rows(path, rows)
     return paths
+
+
+def first_of(task, count, data, work):
+    """WORK/<task>/first-<count>.jsonl: the first of what is trained on, made once."""
+    path = work / task / f'first-{count}.jsonl'
+    if not path.exists():
+        with prepare(task, data, work)[0].open(encoding='utf-8') as lines:
+            rows = [json.loads(line) for line in itertools.islice(lines, count)]
+        write_rows(path, [(row['text'], row['label']) for row in rows])
+    return path
 
 
 # ---- PyTorch ---------------------------------------------------------------------------------

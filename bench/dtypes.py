@@ -30,9 +30,10 @@ import time
 import accuracy
 from accuracy import ROOT, commit, machine, read_results, say
 from compare import Peer
+from tables import NAMES
 
 DTYPES = ['bf16', 'int8']
-PEERS = {'ort': 'ONNX Runtime', 'ct2': 'CTranslate2', 'ov': 'OpenVINO'}
+PEERS = ['ort', 'ct2', 'ov']
 PEER_BATCH = 32
 OTHER_REVIEWS = 2000
 
@@ -67,6 +68,10 @@ def texts_of(args, task, which):
         rows = {'sst2': other_sentences, 'imdb': other_reviews}[task](args.shared / 'data')
         accuracy.write_rows(path, rows)
     return path
+
+
+def labels_of(path):
+    return [str(json.loads(line)['label']) for line in path.open(encoding='utf-8')]
 
 
 # ---- runs ------------------------------------------------------------------------------------
@@ -105,6 +110,16 @@ def compare(found, reference, labels):
                                 for a, b in zip(f['logits'], r['logits'])), 5))
 
 
+def of_hone():
+    return dict(isa=os.environ.get('HONE_ISA', 'best'), commit=commit())
+
+
+def keep(args, row):
+    row |= dict(machine=machine(), ended=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
+    with args.results.open('a') as out:
+        out.write(json.dumps(row) + '\n')
+
+
 def peer_forms(args, model):
     """The model as every engine reads it: (folder of folders, the one of these)."""
     forms = args.work / 'peers' / model.parent.name / model.name
@@ -140,13 +155,11 @@ def do_peer(args, engine, model, which):
     if any(key.items() <= row.items() for row in read_results(args.results)):
         return
     path, length = texts_of(args, task, which), accuracy.MAX_LENGTH[task]
-    labels = [str(json.loads(line)['label']) for line in path.open(encoding='utf-8')]
+    labels = labels_of(path)
     found, version = predict_peer(args, engine, model, path, length)
     row = dict(**key, version=version, task=task,
-               **compare(found, predict_f32(args, model, which, path, length), labels), machine=machine(),
-               ended=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
-    with args.results.open('a') as out:
-        out.write(json.dumps(row) + '\n')
+               **compare(found, predict_f32(args, model, which, path, length), labels))
+    keep(args, row)
     say(f'{name} {which} int8 of {version}: accuracy {row["accuracy"]:.4f} (fp32 {row["accuracy_f32"]:.4f}), equal '
         f'{row["equal"]:.4f}, shift {row["shift"]}')
 
@@ -160,48 +173,38 @@ def do_model(args, model, which):
     if not missing:
         return
     path, length = texts_of(args, task, which), accuracy.MAX_LENGTH[task]
-    labels = [str(json.loads(line)['label']) for line in path.open(encoding='utf-8')]
+    labels = labels_of(path)
     reference = predict_f32(args, model, which, path, length)
     layout = json.loads((model / 'config.json').read_text())['model_type']
     for dtype in missing:
         row = dict(model=name, layout=layout, task=task, texts_of=which, dtype=dtype,
                    **compare(predict(args, model, path, length, dtype), reference, labels),
-                   isa=os.environ.get('HONE_ISA', 'best'), commit=commit(), machine=machine(),
-                   ended=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
-        with args.results.open('a') as out:
-            out.write(json.dumps(row) + '\n')
+                   **of_hone())
+        keep(args, row)
         say(f'{name} {which} {dtype}: accuracy {row["accuracy"]:.4f} (fp32 {row["accuracy_f32"]:.4f}), '
             f'equal {row["equal"]:.4f}, shift {row["shift"]}')
-
-
-def first_phrases(args):
-    """The first of SST-2's training phrases, and the sentences that judge."""
-    whole, judged = accuracy.prepare('sst2', args.shared / 'data', args.work)
-    path = args.work / 'sst2' / f'first-{args.train}.jsonl'
-    if not path.exists():
-        rows = map(json.loads, itertools.islice(whole.open(encoding='utf-8'), args.train))
-        accuracy.write_rows(path, [(row['text'], row['label']) for row in rows])
-    return path, judged
 
 
 def do_training(args, seed, dtype):
     key = dict(trained=args.train, seed=seed, dtype=dtype)
     if any(key.items() <= row.items() for row in read_results(args.results)):
         return
-    found = accuracy.run_hone(args, 'sst2', seed, first_phrases(args), '--dtype', dtype)
+    data = args.shared / 'data'
+    paths = accuracy.first_of('sst2', args.train, data, args.work), accuracy.prepare('sst2', data, args.work)[1]
+    found = accuracy.run_hone(args, 'sst2', seed, paths, '--dtype', dtype)
     row = dict(**key, task='sst2', accuracy=round(found['accuracy'], 6), loss=round(found['loss'], 6),
-               cpu_seconds=round(found['cpu_seconds'], 1), isa=os.environ.get('HONE_ISA', 'best'),
-               commit=commit(), machine=machine(), ended=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()))
-    with args.results.open('a') as out:
-        out.write(json.dumps(row) + '\n')
+               cpu_seconds=round(found['cpu_seconds'], 1), **of_hone())
+    keep(args, row)
     say(f'{args.train} phrases, seed {seed}, {dtype}: accuracy {row["accuracy"]:.4f}, loss {row["loss"]:.4f}')
 
 
 # ---- table -----------------------------------------------------------------------------------
 
 def print_table(results):
-    trained = [row for row in read_results(results) if 'trained' in row]
-    rows = [row for row in read_results(results) if 'trained' not in row and 'engine' not in row]
+    everything = read_results(results)
+    trained = [row for row in everything if 'trained' in row]
+    theirs = [row for row in everything if 'engine' in row]
+    rows = [row for row in everything if 'trained' not in row and 'engine' not in row]
     keys = sorted({(row['task'], row['texts_of'], row['layout'], row['model']) for row in rows})
     print('''
 ## bf16 and int8, beside fp32
@@ -223,7 +226,7 @@ get fp32's label.
             cells += [f'{100 * row["accuracy"]:.2f} %', f'{100 * row["equal"]:.2f} %'] if row else ['', '']
         print(f'| {task} | {one["texts"]:,} {which} | {layout} | {model.split("/")[1]} '
               f'| {100 * one["accuracy_f32"]:.2f} % | ' + ' | '.join(cells) + ' |')
-    print_peers(rows, [row for row in read_results(results) if 'engine' in row])
+    print_peers(rows, theirs)
     for count in sorted({row['trained'] for row in trained}):
         print_trained(count, [row for row in trained if row['trained'] == count])
 
@@ -236,7 +239,7 @@ The same fp32 models by the engines that `bench/SPEED.md` is measured against, e
 (`bench/prepare.py`); OpenVINO's is calibrated on random tokens. Accuracy, the share of texts
 with fp32's label, and the largest shift of a logit.
 ''')
-    print('| task | texts | model | fp32 | hone | ' + ' | '.join(PEERS.values()) + ' |')
+    print('| task | texts | model | fp32 | hone | ' + ' | '.join(NAMES[one] for one in PEERS) + ' |')
     print('|---' * (5 + len(PEERS)) + '|')
     for model, which in sorted({(row['model'], row['texts_of']) for row in theirs}):
         mine = {row.get('engine', 'hone'): row for row in rows + theirs

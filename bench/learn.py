@@ -18,7 +18,6 @@
 A run is written down when it ends, and a second call goes on where the first was stopped.
 `sklearn` needs scikit-learn in the Python that runs this, all else only hone."""
 import argparse
-import itertools
 import json
 import os
 import pathlib
@@ -32,7 +31,8 @@ import sys
 import time
 
 import accuracy
-from accuracy import MAX_LENGTH, RECIPE, ROOT, commit, locked, machine, read_results, say, spread
+from accuracy import (MAX_LENGTH, RECIPE, ROOT, commit, first_of, locked, machine, read_results, say,
+                      spread, write_rows)
 
 DOC = ROOT / 'docs' / 'learning.md'
 MODES = {'full': {}, 'freeze': dict(freeze_layers=4), 'lora': dict(mode='lora', lr=5e-4),
@@ -51,15 +51,6 @@ HEAD_FIT_ROWS = 1000
 
 
 # ---- data ------------------------------------------------------------------------------------
-
-def write_rows(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f'.{os.getpid()}')
-    with part.open('w', encoding='utf-8') as out:
-        for text, label in rows:
-            out.write(json.dumps({'text': text, 'label': label}, ensure_ascii=False) + '\n')
-    part.rename(path)
-
 
 def read_cr(data):
     """[(text, label)] without duplicates, shuffled."""
@@ -132,11 +123,7 @@ def run_whole(args, key):
 
 def run_time(args, key):
     task, mode = key['task'], key['mode']
-    whole = accuracy.prepare(task, args.shared / 'data', args.work)[0]
-    path = args.work / task / f'first-{TIMED[task]}.jsonl'
-    if not path.exists():
-        with whole.open(encoding='utf-8') as lines, path.open('w', encoding='utf-8') as out:
-            out.writelines(itertools.islice(lines, TIMED[task]))
+    path = first_of(task, TIMED[task], args.shared / 'data', args.work)
     found = train(args, mode, [path], args.work / task / f'timed-{mode}', RECIPE, MAX_LENGTH[task], 1)
     return dict(examples=TIMED[task], **kept(found, 'seconds', 'embed_seconds', 'fit_seconds'))
 
