@@ -130,7 +130,9 @@ def main():
  *
  * Made by tools/make_unicode_tables.py, which asks the library; do not edit. unicode_impl.h
  * says what the tables mean and reads them. {len(decomposed)} code points decompose (Hangul syllables
- * apart), {len(lowered)} have a lower case, {len(ranks)} are reordered by their combining class. */
+ * apart), {len(lowered)} have a lower case, {len(ranks)} are reordered by their combining class.
+ *
+ * Long, and one file, because nobody reads or edits it: it is written anew as a whole. */
 #include "text/unicode_impl.h"
 
 /* clang-format off */''')

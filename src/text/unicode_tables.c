@@ -2,7 +2,9 @@
  *
  * Made by tools/make_unicode_tables.py, which asks the library; do not edit. unicode_impl.h
  * says what the tables mean and reads them. 2060 code points decompose (Hangul syllables
- * apart), 1488 have a lower case, 810 are reordered by their combining class. */
+ * apart), 1488 have a lower case, 810 are reordered by their combining class.
+ *
+ * Long, and one file, because nobody reads or edits it: it is written anew as a whole. */
 #include "text/unicode_impl.h"
 
 /* clang-format off */
