@@ -19,8 +19,10 @@ struct hone_tuner {
     hone_dtype dtype;
     float *values; /* [params.total] */
     hone_trained trained;
-    size_t first_layer;  /* that is trained */
-    float *grads;        /* [trained.total - trained.first] */
+    size_t first_layer; /* that is trained */
+    float *grads;       /* [trained.total - trained.first] */
+    uint8_t *used;      /* [rows]: see hone_tuner_used_rows */
+    size_t rows;
     const float **plain; /* [params.count + params.extra], into values or adapted_values */
     hone_lora lora;
     float **adapted;       /* [layers, HONE_LORA_SLOTS]: the weight with its adapter, or where these
@@ -46,7 +48,9 @@ static hone_err allocate(hone_tuner *t) {
     const hone_params *params = &t->params;
     t->grads = hone_values_alloc(params->total - t->trained.first);
     t->plain = calloc(params->count + params->extra, sizeof(const float *));
-    if (!t->grads || !t->plain)
+    t->rows = t->trained.first == 0 ? (size_t)params->items[HONE_WORD_EMB].dims[0] : 0;
+    t->used = calloc(t->rows + 1, sizeof *t->used);
+    if (!t->grads || !t->plain || !t->used)
         return hone_err_new(HONE_E_NOMEM, "no memory to train %zu parameters",
                             params->total - t->trained.first);
     for (size_t i = 0; i < params->count + params->extra; i++)
@@ -177,6 +181,7 @@ void hone_tuner_destroy(hone_tuner *t) {
     free(t->adapted_values);
     free(t->adapted);
     free(t->plain);
+    free(t->used);
     free(t->grads);
     free(t->values);
     hone_params_done(&t->params);
@@ -193,6 +198,11 @@ float *hone_tuner_values(hone_tuner *tuner) { return tuner->values; }
 float *hone_tuner_grads(hone_tuner *tuner) { return tuner->grads; }
 void hone_tuner_changed(hone_tuner *tuner) { tuner->packed = false; }
 
+const uint8_t *hone_tuner_used_rows(const hone_tuner *tuner, size_t *count) {
+    *count = tuner->rows;
+    return tuner->used;
+}
+
 hone_err hone_tuner_check(const hone_tuner *tuner, const hone_pack *batch) {
     return hone_pack_check(&tuner->config, batch);
 }
@@ -203,11 +213,21 @@ static bool is_overwritten(const hone_params *params, size_t index) {
     return index != hone_params_head(params, HONE_HEAD_W);
 }
 
+static void zero_words(hone_tuner *t) {
+    size_t width = t->config.hidden;
+    for (size_t row = 0; row < t->rows; row++)
+        if (t->used[row]) memset(t->grads + row * width, 0, width * sizeof *t->grads);
+    memset(t->used, 0, t->rows);
+}
+
 static void zero_piece(void *ctx, size_t index, size_t worker) {
     hone_tuner *t = ctx;
     const hone_param *p = &t->trained.items[index];
+    size_t place = (size_t)(p - t->params.items);
     (void)worker;
-    if (!is_overwritten(&t->params, (size_t)(p - t->params.items)))
+    if (place == HONE_WORD_EMB)
+        zero_words(t);
+    else if (!is_overwritten(&t->params, place))
         memset(t->grads + (p->offset - t->trained.first), 0, p->count * sizeof *t->grads);
 }
 
@@ -380,6 +400,7 @@ hone_err hone_tuner_backward(hone_tuner *t, hone_pool *pool, const hone_pack *ba
         HONE_TRY(hone_lora_work_reserve(&t->lora_work, &t->lora, &t->config, batch->tokens,
                                         hone_pool_threads(pool)));
     *loss_sum = loss_of(t, batch->sequences, targets, step.weight);
+    for (size_t i = 0; t->rows > 0 && i < batch->tokens; i++) t->used[batch->ids[i]] = 1;
     HONE_TRY(hone_backward_run(&(hone_backward){.dtype = t->dtype,
                                                 .pass = &pass,
                                                 .transposed = &t->transposed,

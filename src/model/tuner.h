@@ -62,6 +62,10 @@ float *hone_tuner_values(hone_tuner *tuner);
 float *hone_tuner_grads(hone_tuner *tuner);
 void hone_tuner_changed(hone_tuner *tuner);
 
+/* [*count] rows of the word embeddings, with which grads begin: 0 = no backward pass has given the
+ * row a gradient since they were zeroed. *count 0: the embeddings are not trained. */
+const uint8_t *hone_tuner_used_rows(const hone_tuner *tuner, size_t *count);
+
 /* What a sequence should give: a label id, or a number for regression. */
 typedef struct hone_targets {
     const int32_t *labels; /* [sequences], for HONE_SINGLE_LABEL */

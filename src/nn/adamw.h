@@ -21,6 +21,13 @@ typedef struct hone_adamw_span {
     bool decays;
 } hone_adamw_span;
 
+/* The arrays may begin with a table of which a step uses few rows, the word embeddings. Who knows
+ * which spares reading the others: as if they had been read, to the same bytes. */
+typedef struct hone_used_rows {
+    const uint8_t *used; /* [count]; 0 = the row is all 0, in every array that is asked about */
+    size_t count, width;
+} hone_used_rows;
+
 /* AdamW (Loshchilov & Hutter 2019, alg. 2) as torch.optim.AdamW computes it:
  *
  *     value -= lr * weight_decay * value              where the span decays
@@ -32,6 +39,7 @@ typedef struct hone_adamw_args {
     const float *grads;
     const hone_adamw_span *spans; /* apart from each other */
     size_t span_count;
+    hone_used_rows moving; /* the others are 0 in grads, m and v, and stay so in m and v */
     double lr, beta1, beta2, eps, weight_decay;
     double grad_scale; /* 1, or less when the gradient is clipped */
     uint64_t step;     /* from 1 */
@@ -43,7 +51,8 @@ void hone_adamw_step(hone_pool *pool, const hone_adamw_args *args);
 size_t hone_norm_partials(size_t count);
 
 /* The Euclidean norm of x, in double. partials: [hone_norm_partials(count)] */
-double hone_norm(hone_pool *pool, const float *x, size_t count, double *partials);
+double hone_norm(hone_pool *pool, const float *x, size_t count, hone_used_rows rows,
+                 double *partials);
 
 /* What to scale gradients by so that their norm is at most max_norm, as
  * torch.nn.utils.clip_grad_norm_ does: min(1, max_norm / (norm + 1e-6)). max_norm 0 = any. */

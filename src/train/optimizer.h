@@ -23,6 +23,9 @@ typedef struct hone_optimizer {
     hone_tuner *tuner; /* borrowed */
     float *m, *v;      /* [count]: the moments, 0 at first */
     size_t count;      /* of the floats that are trained */
+    uint8_t *moving;   /* [rows]: word embeddings whose moments may be other than 0 */
+    size_t rows;
+    bool is_moving_known;
     hone_adamw_span *spans;
     size_t span_count;
     double *partials; /* of the norm */

@@ -24,13 +24,14 @@ static void fill(void) {
 static const hone_adamw_span spans[] = {
     {0, 65536, true}, {65536, 65536, false}, {131072, 1, true}, {131080, COUNT - 131080, true}};
 
-static void run(hone_pool *pool, uint64_t step, double scale) {
+static void run_rows(hone_pool *pool, uint64_t step, double scale, hone_used_rows moving) {
     hone_adamw_args args = {.values = values,
                             .m = m,
                             .v = v,
                             .grads = grads,
                             .spans = spans,
                             .span_count = 4,
+                            .moving = moving,
                             .lr = 1e-3,
                             .beta1 = 0.9,
                             .beta2 = 0.999,
@@ -39,6 +40,10 @@ static void run(hone_pool *pool, uint64_t step, double scale) {
                             .grad_scale = scale,
                             .step = step};
     hone_adamw_step(pool, &args);
+}
+
+static void run(hone_pool *pool, uint64_t step, double scale) {
+    run_rows(pool, step, scale, (hone_used_rows){0});
 }
 
 static void test_adamw__follows_the_formula(void **state) {
@@ -98,7 +103,7 @@ static void test_adamw__threads_do_not_change_a_bit(void **state) {
         CHECK_OK(hone_pool_create(threads, &pool));
         fill();
         run(pool, 1, 1);
-        double again = hone_norm(pool, values, COUNT, partials);
+        double again = hone_norm(pool, values, COUNT, (hone_used_rows){0}, partials);
         if (threads == 1) {
             memcpy(first, values, sizeof values);
             norm = again;
@@ -107,6 +112,40 @@ static void test_adamw__threads_do_not_change_a_bit(void **state) {
         assert_true(norm == again);
         hone_pool_destroy(pool);
     }
+}
+
+/* A table whose rows are 0 but for some: told so or not, the same bytes. */
+static void test_adamw__unused_rows_change_no_bit(void **state) {
+    (void)state;
+    enum { ROWS = 700, WIDTH = 264, WHOLE = 4 };
+    static float first[WHOLE][COUNT];
+    static uint8_t used[ROWS], moving[ROWS];
+    float *const arrays[WHOLE] = {values, m, v, grads};
+    double norms[2], partials[8];
+    hone_pool *pool = NULL;
+    CHECK_OK(hone_pool_create(2, &pool));
+    for (size_t i = 0; i < ROWS; i++) {
+        used[i] = i % 5 == 1 || i == 0 || i == ROWS - 1;
+        moving[i] = used[i] || i % 3 == 0;
+    }
+    for (int told = 0; told < 2; told++) {
+        hone_used_rows grown = {used, told ? ROWS : 0, WIDTH}, moved = grown;
+        moved.used = moving;
+        fill();
+        for (size_t i = 0; i < (size_t)ROWS * WIDTH; i++) {
+            if (!used[i / WIDTH]) grads[i] = 0;
+            if (moving[i / WIDTH]) m[i] = v[i] = 0.25F;
+        }
+        norms[told] = hone_norm(pool, grads, COUNT, grown, partials);
+        for (uint64_t step = 1; step <= 2; step++) run_rows(pool, step, 0.5, moved);
+        for (size_t k = 0; k < WHOLE; k++) {
+            if (told) assert_memory_equal(first[k], arrays[k], sizeof first[k]);
+            memcpy(first[k], arrays[k], sizeof first[k]);
+        }
+    }
+    assert_true(norms[0] == norms[1]);
+    assert_true(values[2 * WIDTH] != draw(3 * 2 * WIDTH)); /* the decay of a row without gradient */
+    hone_pool_destroy(pool);
 }
 
 static void test_norm__is_euclidean_at_every_size(void **state) {
@@ -119,7 +158,7 @@ static void test_norm__is_euclidean_at_every_size(void **state) {
     for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
         double sum = 0;
         for (size_t i = 0; i < sizes[k]; i++) sum += (double)grads[i] * (double)grads[i];
-        double norm = hone_norm(pool, grads, sizes[k], partials);
+        double norm = hone_norm(pool, grads, sizes[k], (hone_used_rows){0}, partials);
         assert_true(fabs(norm - sqrt(sum)) <= 1e-12 * sqrt(sum));
     }
     hone_pool_destroy(pool);
@@ -138,6 +177,7 @@ int main(void) {
         cmocka_unit_test(test_adamw__follows_the_formula),
         cmocka_unit_test(test_adamw__rate_zero_moves_nothing),
         cmocka_unit_test(test_adamw__threads_do_not_change_a_bit),
+        cmocka_unit_test(test_adamw__unused_rows_change_no_bit),
         cmocka_unit_test(test_norm__is_euclidean_at_every_size),
         cmocka_unit_test(test_clip_scale__is_torchs),
     };
