@@ -36,6 +36,7 @@ DTYPES = ['bf16', 'int8']
 PEERS = ['ort', 'ct2', 'ov']
 PEER_BATCH = 32
 OTHER_REVIEWS = 2000
+ALL_PHRASES = 67349  # of SST-2
 
 
 # ---- texts -----------------------------------------------------------------------------------
@@ -227,6 +228,9 @@ get fp32's label.
         print(f'| {task} | {one["texts"]:,} {which} | {layout} | {model.split("/")[1]} '
               f'| {100 * one["accuracy_f32"]:.2f} % | ' + ' | '.join(cells) + ' |')
     print_peers(rows, theirs)
+    # of all phrases, fp32's are accuracy.py's own runs
+    trained += [row | dict(trained=ALL_PHRASES, dtype='f32') for row in read_results(ROOT / 'bench' / 'accuracy.jsonl')
+                if (row['engine'], row['task']) == ('hone', 'sst2')]
     for count in sorted({row['trained'] for row in trained}):
         print_trained(count, [row for row in trained if row['trained'] == count])
 
@@ -276,7 +280,7 @@ def main():
     cache = path(os.environ.get('XDG_CACHE_HOME', path.home() / '.cache')) / 'hone-accuracy'
     parser.add_argument('--model', type=path, action='append', default=[])
     parser.add_argument('--texts', choices=['judged', 'others'], action='append')
-    parser.add_argument('--dtype', choices=DTYPES, action='append')
+    parser.add_argument('--dtype', choices=['f32', *DTYPES], action='append')
     parser.add_argument('--peer', choices=PEERS, action='append', default=[], help='its int8, too')
     parser.add_argument('--python', default=sys.executable, help='with the peers installed')
     parser.add_argument('--train', type=int, metavar='N', help='fine-tune on the first N phrases of SST-2')
@@ -292,7 +296,7 @@ def main():
     if args.table:
         return print_table(args.results)
     if args.train:
-        for seed, dtype in itertools.product(args.seed or accuracy.SEEDS, ('f32', 'bf16')):
+        for seed, dtype in itertools.product(args.seed or accuracy.SEEDS, args.dtype or ('f32', 'bf16')):
             do_training(args, seed, dtype)
     for model in args.model:
         for which in args.texts or ['judged', 'others']:
